@@ -1,0 +1,142 @@
+"""Who is calling: passwords, tokens, and the one statement that turns a token into a user."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID, uuid4
+
+import jwt
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from academy import crypto
+from academy.config import settings
+from academy.errors import Unauthorized
+from academy.models import Login, User
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+ISSUER = "academy"
+MAX_TOKEN_LENGTH = 4096
+
+Audience = Literal["api", "ws"]
+"""`api` tokens open the REST API and sockets; `ws` tokens, which live in a cookie, open sockets only."""
+
+TYPES: dict[Audience, str] = {"api": "at+jwt", "ws": "ws+jwt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a valid token says. `login_id` is the `sid` claim: the log-in that it lives and dies with."""
+
+    user_id: str
+    login_id: UUID
+    expires_at: datetime
+
+
+def issue_token(user_id: str, login_id: UUID, *, audience: Audience = "api") -> str:
+    now = datetime.now(UTC)
+    secret = crypto.secrets()[0]
+    claims = {
+        "iss": ISSUER,
+        "aud": audience,
+        "sub": user_id,
+        "sid": str(login_id),
+        "jti": uuid4().hex,
+        "iat": now,
+        "exp": now + timedelta(minutes=settings().access_token_expire_minutes),
+    }
+    headers = {"typ": TYPES[audience], "kid": crypto.key_id(secret).hex()}
+    return jwt.encode(claims, crypto.derive(secret, "token"), "HS256", headers=headers)
+
+
+def read_token(token: str, *, audience: Audience = "api") -> Claims:
+    """The claims of a token we issued for `audience`. Raises `Unauthorized` for every other string."""
+    try:
+        return _decode(token, audience)
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+        raise Unauthorized from error
+
+
+def _decode(token: str, audience: Audience) -> Claims:
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise ValueError("longer than any token of ours")
+    header = jwt.get_unverified_header(token)
+    keys = {crypto.key_id(secret).hex(): secret for secret in crypto.secrets()}
+    if header.get("typ") != TYPES[audience]:
+        raise ValueError("a token for something else")
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        crypto.derive(keys[header["kid"]], "token"),
+        algorithms=["HS256"],
+        audience=audience,
+        issuer=ISSUER,
+        options={
+            "require": ["exp", "iat", "iss", "aud", "sub", "jti", "sid"],
+            "enforce_minimum_key_length": True,
+        },
+    )
+    expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+    return Claims(user_id=claims["sub"], login_id=UUID(claims["sid"]), expires_at=expires_at)
+
+
+def user_of(session: Session, claims: Claims) -> User:
+    """The user behind a token, if the log-in still stands. Raises `Unauthorized`."""
+    query = (
+        select(User)
+        .join(Login, Login.user_id == User.id)
+        .where(
+            User.id == claims.user_id,
+            User.is_active,
+            or_(User.expires_at.is_(None), User.expires_at > func.now()),
+            Login.id == claims.login_id,
+            Login.ended_at.is_(None),
+            Login.expires_at > func.now(),
+        )
+    )
+    if user := session.scalars(query).one_or_none():
+        return user
+    raise Unauthorized("This log-in has ended. Log in again.")
+
+
+def hash_password(password: str) -> str:
+    """An argon2id hash in PHC string format."""
+    return _hasher().hash(_normal(password))
+
+
+def password_matches(password: str, password_hash: str | None) -> bool:
+    """Whether the password is right; as slow for no account at all (`None`) as for a real one."""
+    from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+    try:
+        _hasher().verify(password_hash or _no_password(), _normal(password))
+    except (VerifyMismatchError, InvalidHashError):
+        return False
+    return password_hash is not None
+
+
+def is_outdated(password_hash: str) -> bool:
+    """Whether the parameters have risen since this hash was made."""
+    return _hasher().check_needs_rehash(password_hash)
+
+
+@lru_cache(maxsize=1)
+def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(time_cost=2, memory_cost=settings().password_hash_memory_kib, parallelism=1)
+
+
+@lru_cache(maxsize=1)
+def _no_password() -> str:
+    return _hasher().hash(uuid4().hex)
+
+
+def _normal(password: str) -> str:
+    # The same word typed on two keyboards may arrive as different code points (NIST 800-63B-4, 3.1.1.2).
+    return unicodedata.normalize("NFC", password)

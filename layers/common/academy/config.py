@@ -1,0 +1,77 @@
+"""Everything that differs between a laptop, the tests and AWS, read from the environment once."""
+
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from pydantic import Field, HttpUrl, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One field per environment variable of the same name; a missing one fails loudly, by name."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    database_url: SecretStr
+    database_pool_size: int = Field(default=1, ge=1, le=100)
+    """Lambda runs one request at a time per environment: one connection. Threads of one process need more."""
+    migration_database_url: SecretStr | None = None
+    """The role that owns the schema; the application's own role cannot change it."""
+
+    secret_key: SecretStr
+    """Signs tokens and seals keys. `secret_key_previous` still reads what it made, until it is retired."""
+    secret_key_previous: SecretStr | None = None
+    access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60)
+    password_hash_memory_kib: int = Field(default=65_536, ge=19_456)
+    """argon2id's memory, never below OWASP's floor."""
+    throttle_per_address: Literal["on", "off"] = "on"
+    """Off where everybody comes from one address, such as a laptop. Per-account limits stay on."""
+
+    default_openai_api_key: SecretStr | None = None
+    default_openai_base_url: HttpUrl | None = None
+    default_openai_model: str = "gpt-5-mini"
+    llm_allowed_private: Annotated[tuple[str, ...], NoDecode] = ()
+    """`host:port` pairs a person may use as a model server although they are not on the public internet."""
+
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    log_level: str = "INFO"
+    aws_lambda_function_name: str | None = None
+
+    @field_validator("allowed_origins", "llm_allowed_private", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+
+    @field_validator("secret_key", "secret_key_previous")
+    @classmethod
+    def _strong(cls, value: SecretStr | None) -> SecretStr | None:
+        # RFC 7518, 3.2: an HS256 key has at least as many bits as the hash.
+        if value and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("SECRET_KEY needs at least 32 bytes; make one with: openssl rand -hex 32")
+        return value
+
+    @field_validator("database_url", "migration_database_url")
+    @classmethod
+    def _psycopg(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        scheme, separator, rest = value.get_secret_value().partition("://")
+        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+            raise ValueError("a database URL looks like postgresql://user:password@host:5432/name")
+        return SecretStr(f"postgresql+psycopg://{rest}")
+
+    @field_validator("aws_lambda_function_name")
+    @classmethod
+    def _no_private_model_servers_in_lambda(cls, value: str | None, info: object) -> str | None:
+        # Lambda's runtime API, which hands out events, listens on loopback.
+        if value and getattr(info, "data", {}).get("llm_allowed_private"):
+            raise ValueError("LLM_ALLOWED_PRIVATE is for development: unset it in AWS")
+        return value
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings, read on first use so that importing a handler needs no environment."""
+    return Settings()

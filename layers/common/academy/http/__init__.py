@@ -1,0 +1,22 @@
+"""Router to Lambda handler: the one place where FastAPI, Mangum and Powertools meet."""
+
+from academy.http.dependencies import LET_GO, Address, CurrentLogin, CurrentUser, OptionalUser, SessionDep
+from academy.http.handler import LambdaHandler, lambda_handler
+from academy.http.pagination import PaginatorDep
+from academy.http.routing import Router
+from academy.http.schemas import Input, Output
+
+__all__ = [
+    "LET_GO",
+    "Address",
+    "CurrentLogin",
+    "CurrentUser",
+    "Input",
+    "LambdaHandler",
+    "OptionalUser",
+    "Output",
+    "PaginatorDep",
+    "Router",
+    "SessionDep",
+    "lambda_handler",
+]

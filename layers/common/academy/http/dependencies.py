@@ -1,0 +1,98 @@
+"""What a route's signature can ask for: the transaction, who is calling, and from where."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends
+from fastapi.security import HTTPBearer
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from academy.auth import Claims, read_token, user_of
+from academy.db import session_factory
+from academy.errors import Unauthorized
+from academy.models import User
+
+PUBLIC_ROUTES = frozenset(
+    {
+        ("GET", "/api"),
+        ("GET", "/api/health"),
+        ("POST", "/api/auth/register"),
+        ("POST", "/api/auth/login"),
+        ("POST", "/api/auth/guest-login"),
+        ("POST", "/api/auth/refresh"),
+        ("GET", "/api/ai/default-config"),
+    }
+)
+"""Every other route needs a token: a new one is closed until it is named here."""
+
+UPGRADES = frozenset({("POST", "/api/auth/register")})
+"""Public, but a token says whose data the new account takes over: a bad one must not be ignored."""
+
+bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `access_token` of a log-in.")
+
+
+async def get_session(request: Request) -> AsyncIterator[Session]:
+    with session_factory()() as session:
+        request.state.session = session
+        yield session
+        session.commit()
+
+
+# With FastAPI's default scope a commit that fails would come after the response: a lost write, answered 201.
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+
+
+async def authenticate(request: Request, session: SessionDep) -> User | None:
+    """The caller, or `None` on a public route without a valid token. Raises `Unauthorized`."""
+    route = (request.method, request.scope["path"])
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise Unauthorized
+        request.state.claims = claims = read_token(token.strip())
+        return user_of(session, claims)
+    except Unauthorized:
+        if route not in PUBLIC_ROUTES or (token and route in UPGRADES):
+            raise
+        return None
+
+
+OptionalUser = Annotated[User | None, Depends(authenticate)]
+
+
+async def get_current_user(user: OptionalUser) -> User:
+    if user is None:
+        raise Unauthorized
+    return user
+
+
+CurrentUser = Annotated[User, Depends(get_current_user)]
+
+
+async def get_login_id(request: Request, _: CurrentUser) -> UUID:
+    claims: Claims = request.state.claims
+    return claims.login_id
+
+
+CurrentLogin = Annotated[UUID, Depends(get_login_id)]
+"""The id of the log-in that the caller's token belongs to."""
+
+
+async def get_address(request: Request) -> str:
+    """The caller's network address, as the gateway saw it: a header could claim any."""
+    return request.client.host if request.client else ""
+
+
+Address = Annotated[str, Depends(get_address)]
+
+
+async def let_go_of_connection(request: Request, session: SessionDep) -> None:
+    """End the transaction that found out who is calling, before something slow begins."""
+    session.commit()
+    request.state.let_go = True
+
+
+LET_GO = Depends(let_go_of_connection)
+"""For routes that ask a model or hash a password: their services open transactions around that."""

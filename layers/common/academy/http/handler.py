@@ -1,0 +1,76 @@
+"""A router made into a Lambda handler."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from mangum import Mangum
+
+from academy.http.dependencies import authenticate, bearer
+from academy.http.edge import Edge
+from academy.http.idempotency import claim
+from academy.http.problems import RENDERERS, Problem
+
+MAX_BODY_BYTES = 1024 * 1024
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "What the caller can mend.", "content": {}},
+}
+
+Event = dict[str, Any]
+
+
+class LambdaHandler:
+    """What Lambda calls with an event and a context; `app` is the FastAPI application behind it."""
+
+    def __init__(self, *routers: APIRouter) -> None:
+        self._routers = routers
+
+    def __call__(self, event: Event, context: Any) -> dict[str, Any]:
+        _ensure_event_loop()
+        return self._adapter(event, context)
+
+    @cached_property
+    def app(self) -> FastAPI:
+        app = FastAPI(
+            title="AI Learning Platform",
+            openapi_url=None,
+            redirect_slashes=False,
+            max_body_size=MAX_BODY_BYTES,
+            dependencies=[Depends(bearer), Depends(authenticate), Depends(claim)],
+            exception_handlers=RENDERERS,
+        )
+        for router in self._routers:
+            app.include_router(router, prefix="/api")
+        return app
+
+    @cached_property
+    def _adapter(self) -> Callable[[Event, Any], dict[str, Any]]:
+        logging.getLogger("mangum").setLevel(logging.ERROR)
+        adapter = Mangum(Edge(self.app), lifespan="off")
+        if os.environ.get("POWERTOOLS_TRACE_DISABLED", "true").lower() in {"1", "true"}:
+            return adapter
+        return _traced(adapter)
+
+
+def lambda_handler(*routers: APIRouter) -> LambdaHandler:
+    """The Lambda handler of an API area: `handler = lambda_handler(router)`."""
+    return LambdaHandler(*routers)
+
+
+def _ensure_event_loop() -> None:
+    # Mangum makes a loop in the thread that builds it; whoever calls us may be another one.
+    try:
+        asyncio.get_event_loop()
+    except RuntimeError:
+        asyncio.set_event_loop(asyncio.new_event_loop())
+
+
+def _traced(adapter: Callable[[Event, Any], dict[str, Any]]) -> Callable[[Event, Any], dict[str, Any]]:
+    # X-Ray's SDK brings botocore along, 0.3 s at a cold start, so it is imported only where it is used.
+    from academy.observability import tracer
+
+    return tracer().capture_lambda_handler(adapter)
