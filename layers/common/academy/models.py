@@ -235,6 +235,10 @@ class Chat(Timestamps, Base):
 
     session: Mapped[ChatSession] = relationship(lazy="raise")
 
+    @property
+    def session_key(self) -> str:
+        return self.session.key
+
 
 class Message(Base):
     """Something said in a chat. A reply (`sender_type` ai) answers the message it names."""

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypeVarTuple
 from uuid import UUID
 
 from sqlalchemy import Select, tuple_
 
 from academy.models import Chat, ChatSession, Track
+
+
+Rows = TypeVarTuple("Rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Page:
     after: tuple[str | int, ...] | None = None
 
 
-def newest_first(query: Select[Any], model: type[Track | ChatSession | Chat], page: Page) -> Select[Any]:
+def newest_first(query: Select[*Rows], model: type[Track | ChatSession | Chat], page: Page) -> Select[*Rows]:
     """The query, ordered and cut; `id` settles equal times."""
     if page.after:
         created_at, row_id = page.after

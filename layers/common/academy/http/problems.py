@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -121,6 +122,11 @@ async def render_database_error(request: Request, error: Exception) -> Response:
     return internal_error(request_id)
 
 
+async def render_gone(request: Request, _: StaleDataError) -> Response:
+    detail = "This has just been deleted."
+    return problem(request.state.request_id, 404, "not_found", detail)
+
+
 async def render_internal_error(request: Request, _: Exception) -> Response:
     return internal_error(request.state.request_id)
 
@@ -131,5 +137,6 @@ RENDERERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, A
     HTTPException: render_http_exception,
     DBAPIError: render_database_error,
     PoolTimeout: render_database_error,
+    StaleDataError: render_gone,
     Exception: render_internal_error,
 }
