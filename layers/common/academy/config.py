@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field, HttpUrl, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     """Off where everybody comes from one address, such as a laptop. Per-account limits stay on."""
 
     default_openai_api_key: SecretStr | None = None
-    default_openai_base_url: HttpUrl | None = None
+    default_openai_base_url: str | None = None
     default_openai_model: str = "gpt-5-mini"
     llm_allowed_private: Annotated[tuple[str, ...], NoDecode] = ()
     """`host:port` pairs a person may use as a model server although they are not on the public internet."""

@@ -267,7 +267,7 @@ class Message(Base):
 
 
 class AIUsage(Base):
-    """A call of a model: what it was for, what it cost, how it ended."""
+    """A question put to a model: what it was for, what it cost, how it ended."""
 
     __tablename__ = "ai_usage"
     __table_args__ = (Index("ai_usage_user_id_idx", "user_id", "created_at"),)
@@ -277,6 +277,8 @@ class AIUsage(Base):
     purpose: Mapped[str] = mapped_column(String(32))
     model: Mapped[str] = mapped_column(String(200))
     own_key: Mapped[bool]
+    calls: Mapped[int]
+    """Requests it took: a second one asked for what the first answer lacked."""
     prompt_tokens: Mapped[int]
     completion_tokens: Mapped[int]
     duration_ms: Mapped[int]

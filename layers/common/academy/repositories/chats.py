@@ -1,15 +1,19 @@
 """Sessions, the chats in them, and what was said."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm import Session, aliased, contains_eager
 
 from academy.errors import NotFound
-from academy.models import Chat, ChatSession, Message
+from academy.models import Chat, ChatSession, Message, Module, Track
 from academy.paging import Page, newest_first
+
+PATIENCE = timedelta(seconds=60)
+"""Nobody works on a reply that has been pending for longer."""
 
 VISIBLE = ("complete", "cancelled")
 """Messages somebody has said to the end, or as far as they were let; the others are still being made."""
@@ -75,7 +79,7 @@ class Chats:
         raise NotFound("chat")
 
     def active(self, chat_session: ChatSession, chat_type: str, module_id: UUID | None = None) -> Chat | None:
-        """The session's latest active chat of that type, and of that module if one is named."""
+        """The session's latest active chat of that type, and of that module if it is about one."""
         query = (
             select(Chat)
             .where(Chat.session_id == chat_session.id, Chat.chat_type == chat_type, Chat.status == "active")
@@ -123,10 +127,78 @@ class Messages:
             raise NotFound("chat")
         return [message for _, message in rows if message]
 
+    def of_module(
+        self,
+        module: ColumnElement[bool],
+        *,
+        track_id: UUID,
+        owner_id: str,
+        session_key: str,
+        chat_id: UUID | None,
+        page: Page,
+    ) -> tuple[UUID | None, Sequence[Message]]:
+        """The session's chat about a module, and what was said there, newest first. Raises `NotFound`."""
+        theirs = select(ChatSession.id).where(ChatSession.user_id == owner_id, ChatSession.key == session_key)
+        latest = (
+            select(Chat.id)
+            .where(Chat.session_id.in_(theirs), Chat.module_id == Module.id)
+            .order_by(Chat.created_at.desc(), Chat.id.desc())
+            .limit(1)
+        )
+        if chat_id is not None:
+            latest = latest.where(Chat.id == chat_id)
+        query = (
+            select(Module.id, Chat.id, Message)
+            .join(Track, Track.id == Module.track_id)
+            .outerjoin(Chat, Chat.id == latest.correlate(Module).scalar_subquery())
+            .outerjoin(Message, and_(Message.chat_id == Chat.id, Message.status.in_(VISIBLE)))
+            .where(Track.id == track_id, Track.user_id == owner_id, module)
+            .order_by(Message.position.desc())
+            .limit(page.limit)
+        )
+        rows = self.session.execute(query).all()
+        if not rows:
+            raise NotFound("module")
+        found = rows[0][1]
+        if chat_id is not None and found is None:
+            raise NotFound("chat")
+        return found, [message for _, _, message in rows if message]
+
     def add(self, message: Message) -> Message:
         self.session.add(message)
         self.session.flush()
         return message
+
+    def unanswered(self, chat_id: UUID, words: str) -> tuple[Message, Message] | None:
+        """The chat's last question and its reply, if it said just this and got no answer."""
+        question = aliased(Message)
+        latest = select(func.max(Message.position)).where(
+            Message.chat_id == chat_id, Message.sender_type == "user"
+        )
+        gave_up = and_(Message.status == "pending", Message.timestamp < func.now() - PATIENCE)
+        query = (
+            select(question, Message)
+            .join(question, question.id == Message.reply_to)
+            .where(
+                question.chat_id == chat_id,
+                question.position == latest.scalar_subquery(),
+                question.message_content == words,
+                or_(Message.status == "failed", gave_up),
+            )
+            .with_for_update(of=Message)
+        )
+        row = self.session.execute(query).one_or_none()
+        return (row[0], row[1]) if row else None
+
+    def settle(self, reply_id: UUID, **values: object) -> Message | None:
+        """End a pending reply; `None` if it is gone, with its chat, or was ended by somebody else."""
+        statement = (
+            update(Message)
+            .where(Message.id == reply_id, Message.status == "pending")
+            .values(timestamp=func.clock_timestamp(), **values)
+            .returning(Message)
+        )
+        return self.session.scalars(statement).one_or_none()
 
 
 def position_key(message: Message) -> tuple[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from academy.errors import NotFound
@@ -60,11 +60,33 @@ class Modules:
         query = select(Module).join(Track, Track.id == Module.track_id).where(Track.user_id == owner_id)
         if track_id is not None:
             query = query.where(Track.id == track_id)
-        query = query.where(_is(module))
+        query = query.where(is_module(module))
         if found := self.session.scalars(query).one_or_none():
             return found
         raise NotFound("module")
 
+    def begin(self, module_id: UUID, *, summary: str | None = None) -> None:
+        """Mark a module as being studied, and keep its first summary. Wants its track locked."""
+        begun = case((Module.status == "not_started", "in_progress"), else_=Module.status)
+        content = func.coalesce(Module.ai_generated_content, summary)
+        statement = update(Module).where(Module.id == module_id)
+        self.session.execute(statement.values(status=begun, ai_generated_content=content))
 
-def _is(module: UUID | int) -> ColumnElement[bool]:
+    def replace_unbegun(self, track: Track, following: Sequence[Module]) -> None:
+        """Put new modules behind those that somebody has begun, numbered without a gap.
+
+        Wants the track locked. What is begun keeps its id, text and progress.
+        """
+        self.session.execute(
+            delete(Module).where(Module.track_id == track.id, Module.status == "not_started")
+        )
+        begun = [module for module in track.modules if module.status != "not_started"]
+        for number, module in enumerate([*begun, *following], 1):
+            module.track_id, module.module_number = track.id, number
+            self.session.add(module)
+            self.session.flush()
+
+
+def is_module(module: UUID | int) -> ColumnElement[bool]:
+    """Whether a row is the module of that id, or of that number."""
     return Module.id == module if isinstance(module, UUID) else Module.module_number == module

@@ -1,0 +1,63 @@
+# Every command, each one line. Nothing has to be installed first: whatever needs packages sees to them itself.
+.DEFAULT_GOAL := help
+.PHONY: help dev test check lint format lock migrate seed bench prove openapi install db-up create-tables db-reset stop-all clean
+MAKEFLAGS += --no-print-directory
+PYTHON ?= python3
+export PYTHONPATH := $(CURDIR):$(CURDIR)/functions:$(CURDIR)/layers/common
+RUN := .venv/bin/python -m
+COMPILE := $(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+dev: install  ## Start everything on PORT (8000), with reload; Ctrl-C ends it
+	@$(RUN) dev.stack
+
+test: install  ## Run the tests; ARGS="-k tracks" picks some
+	@$(RUN) pytest -q -m "not prove" $(ARGS)
+
+check: lint test  ## What CI runs: lint and test
+
+lint: install  ## Style, types and who may import whom
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && .venv/bin/lint-imports --no-cache
+
+format: install  ## Mend what ruff can mend
+	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
+
+install:  ## Make .venv with all packages, if it is not there or out of date
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name it, as in PYTHON=/opt/python3.13 make dev." >&2; exit 1; }
+	@$(PYTHON) dev/bootstrap.py
+
+lock: install  ## Pin the packages of pyproject.toml; ARGS=--upgrade takes newer ones
+	@$(COMPILE) $(ARGS) pyproject.toml -o layers/common/requirements.txt
+	@$(COMPILE) $(ARGS) -c layers/common/requirements.txt --group dev -o dev/requirements.txt
+	@echo uv | $(COMPILE) $(ARGS) - -o dev/bootstrap-requirements.txt
+
+migrate: install  ## Bring the database's schema up to date
+	@$(RUN) dev.database migrate
+
+create-tables: migrate  ## The same, by its old name
+
+seed: install  ## Add a demo account with a planned course to a running stack
+	@$(RUN) dev.seed
+
+db-up: install  ## Start Postgres alone, in the background, and print its URL
+	@$(RUN) dev.database up
+
+db-reset: install  ## Drop all local data, after asking (CONFIRM=yes does not ask)
+	@$(RUN) dev.database reset
+
+stop-all: install  ## Stop what `make dev` or `make db-up` of this checkout left running
+	@$(RUN) dev.stop
+
+openapi: install  ## Write the API's description to docs/openapi.json
+	@$(RUN) dev.openapi docs/openapi.json
+
+bench: install  ## Measure
+	@$(RUN) dev.bench
+
+prove: install  ## The tests that need minutes
+	@$(RUN) pytest -m prove $(ARGS)
+
+clean:  ## Remove what can be made again; the data in .local/ stays
+	@rm -rf .venv .aws-sam .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis

@@ -1,0 +1,169 @@
+"""`/api/ai`: the tutor, over HTTP."""
+
+from academy.errors import AppError
+from academy.http import LET_GO, CurrentUser, Router, SessionDep, lambda_handler
+from ai import configuration, conversations, courses, service
+from ai.schemas import (
+    ChatIn,
+    ChatOut,
+    ConfigIn,
+    ConfigOut,
+    FinalizeIn,
+    FinalizeOut,
+    HistoryMessage,
+    LessonIn,
+    LessonOut,
+    ModuleChatIn,
+    ModuleChatOut,
+    ModuleCompleteOut,
+    ModuleHistoryIn,
+    ModuleHistoryOut,
+    ModuleIn,
+    ModuleOut,
+    ModuleStartOut,
+    PlanIn,
+    PlanOut,
+    TestIn,
+    TestOut,
+    WelcomeIn,
+    WelcomeOut,
+)
+
+router = Router(prefix="/ai", tag="ai")
+
+
+@router.post("/generate-plan", dependencies=[LET_GO])
+def generate_plan(body: PlanIn, user: CurrentUser) -> PlanOut:
+    plan, said = service.generate_plan(
+        owner_id=user.id,
+        track_id=body.track_id,
+        wishes=body.user_expectations,
+        session_key=body.session_id,
+        chat_id=body.chat_id,
+    )
+    return PlanOut(plan=plan, chat_id=said.chat_id, tokens_used=said.tokens_used)
+
+
+@router.post("/chat-response", dependencies=[LET_GO])
+def chat_response(body: ChatIn, user: CurrentUser) -> ChatOut:
+    said = conversations.converse(
+        owner_id=user.id,
+        session_key=body.session_id,
+        words=body.message,
+        chat_id=body.chat_id,
+        remark=body.track_context,
+    )
+    return ChatOut(
+        response=said.text,
+        chat_id=said.chat_id,
+        tokens_used=said.tokens_used,
+        model_used=said.model_used,
+    )
+
+
+@router.post("/generate-lesson", dependencies=[LET_GO])
+def generate_lesson(body: LessonIn, user: CurrentUser) -> LessonOut:
+    answer = service.generate_lesson(
+        owner_id=user.id,
+        title=body.lesson_title,
+        about=body.module_context,
+        content_type=body.content_type,
+        module_id=body.module_id,
+    )
+    return LessonOut(content=answer.content, tokens_used=answer.usage.total)
+
+
+@router.get("/user-config", response_model=ConfigOut)
+def get_config(user: CurrentUser, session: SessionDep) -> configuration.View:
+    return configuration.view(session, user.id)
+
+
+@router.put("/user-config", response_model=ConfigOut)
+def change_config(body: ConfigIn, user: CurrentUser, session: SessionDep) -> configuration.View:
+    return configuration.save(session, user.id, body.model_dump(exclude_unset=True))
+
+
+@router.get("/default-config", response_model=ConfigOut)
+def get_default_config() -> configuration.View:
+    return configuration.default_view()
+
+
+@router.post("/test-connection", dependencies=[LET_GO])
+def test_connection(body: TestIn, user: CurrentUser) -> TestOut:
+    outcome = service.test_connection(owner_id=user.id, **body.model_dump())
+    if isinstance(outcome, AppError):
+        return TestOut(success=False, message="The model did not answer.", error=outcome.detail)
+    return TestOut(
+        success=True,
+        message="The model answered.",
+        model_used=outcome.model,
+        tokens_used=outcome.usage.total,
+    )
+
+
+@router.post("/welcome-message", dependencies=[LET_GO])
+def welcome_message(body: WelcomeIn, user: CurrentUser) -> WelcomeOut:
+    facts = body.model_dump(exclude={"session_id", "track_id"})
+    said = service.welcome(owner_id=user.id, session_key=body.session_id, track_id=body.track_id, facts=facts)
+    return WelcomeOut(message=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
+
+
+@router.post("/finalize-course-plan", dependencies=[LET_GO])
+def finalize_course_plan(body: FinalizeIn, user: CurrentUser) -> FinalizeOut:
+    modules = courses.finalize(
+        owner_id=user.id,
+        track_id=body.track_id,
+        session_key=body.session_id,
+        skill_area=body.skill_area,
+    )
+    shown = [ModuleOut.model_validate(module) for module in modules]
+    return FinalizeOut(modules_count=len(shown), modules=shown)
+
+
+@router.post("/module-learning-start", dependencies=[LET_GO])
+def start_module(body: ModuleIn, user: CurrentUser) -> ModuleStartOut:
+    said = courses.start_module(
+        owner_id=user.id,
+        track_id=body.track_id,
+        module=body.module_id,
+        session_key=body.session_id,
+    )
+    return ModuleStartOut(module_summary=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
+
+
+@router.post("/module-chat", dependencies=[LET_GO])
+def module_chat(body: ModuleChatIn, user: CurrentUser) -> ModuleChatOut:
+    said = conversations.converse(
+        owner_id=user.id,
+        session_key=body.session_id,
+        words=body.message,
+        chat_id=body.chat_id,
+        track_id=body.track_id,
+        module=body.module_id,
+    )
+    return ModuleChatOut(response=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
+
+
+@router.post("/module-complete")
+def complete_module(body: ModuleIn, user: CurrentUser, session: SessionDep) -> ModuleCompleteOut:
+    track, module = courses.complete_module(
+        session, owner_id=user.id, track_id=body.track_id, module=body.module_id
+    )
+    return ModuleCompleteOut(message="The module is completed.", module_id=module.id, progress=track.progress)
+
+
+@router.post("/module-chat-history")
+def module_chat_history(body: ModuleHistoryIn, user: CurrentUser, session: SessionDep) -> ModuleHistoryOut:
+    chat_id, messages = courses.history(
+        session,
+        owner_id=user.id,
+        track_id=body.track_id,
+        module=body.module_id,
+        session_key=body.session_id,
+        chat_id=body.chat_id,
+    )
+    shown = [HistoryMessage.model_validate(message) for message in messages]
+    return ModuleHistoryOut(history=shown, chat_id=chat_id)
+
+
+handler = lambda_handler(router)

@@ -1,0 +1,91 @@
+"""The platform as the tests find it: a migrated Postgres, rolled back after each test, and an API client."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from academy import config, db, migrate
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
+
+from academy.models import Base, User
+from dev import postgres
+from tests.client import Client
+from tests.factories import a_login_of
+from tests.fakes import ScriptedModel
+
+SECRET = "only for tests: " + "0123456789abcdef" * 2
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    """A Postgres of this test process, migrated."""
+    with postgres.running(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+        migrate.upgrade(server.owner_url, app_role=postgres.APP)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[ScriptedModel]:
+    """A model server that answers what a test tells it to, over HTTP."""
+    with ScriptedModel() as scripted:
+        yield scripted
+
+
+@pytest.fixture(scope="session")
+def environment(database: postgres.Server, model: ScriptedModel) -> Iterator[None]:
+    """The settings, made before the first handler reads them."""
+    os.environ.update(
+        DATABASE_URL=database.url,
+        DATABASE_POOL_SIZE="24",
+        SECRET_KEY=SECRET,
+        PASSWORD_HASH_MEMORY_KIB="19456",
+        DEFAULT_OPENAI_API_KEY="platform-key",
+        DEFAULT_OPENAI_BASE_URL=model.base_url,
+        DEFAULT_OPENAI_MODEL="scripted",
+        LLM_ALLOWED_PRIVATE=model.address,
+        ALLOWED_ORIGINS="https://app.example.com",
+        POWERTOOLS_METRICS_DISABLED="true",
+        POWERTOOLS_TRACE_DISABLED="true",
+    )
+    yield
+    db.engine().dispose()
+
+
+@pytest.fixture
+def transaction(environment: None) -> Iterator[Connection]:
+    """Everything the platform commits during a test, undone after it."""
+    factory = db.session_factory()
+    with db.engine().connect() as connection:
+        outer = connection.begin()
+        factory.configure(bind=connection, join_transaction_mode="create_savepoint")
+        yield connection
+        factory.configure(bind=db.engine(), join_transaction_mode="conditional_savepoint")
+        outer.rollback()
+
+
+@pytest.fixture
+def session(transaction: Connection) -> Iterator[Session]:
+    """A look into the database, from inside the test's transaction."""
+    with db.session_factory()() as session:
+        yield session
+
+
+@pytest.fixture
+def committed(environment: None, database: postgres.Server) -> Iterator[None]:
+    """For races: real commits on many connections, and every table emptied afterwards."""
+    yield
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with database.connect(postgres.OWNER) as connection:
+        connection.execute(f"TRUNCATE {tables}".encode())
+
+
+@pytest.fixture
+def api(transaction: Connection) -> Callable[..., Client]:
+    """`api(user)` calls the handlers as that user, `api()` as nobody."""
+    return client_of
+
+
+def client_of(user: User | None = None) -> Client:
+    return Client(token=a_login_of(user) if user else None)
