@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from academy.http import LambdaHandler
-
 from dev.events import http_event, http_response
 
 FUNCTIONS = ("auth", "tracks", "chat", "ai")

@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from academy import config, db, migrate
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from academy import db, migrate
 from academy.models import Base, User
 from dev import postgres
 from tests.client import Client

@@ -1,12 +1,14 @@
 """What tests need to exist before they begin."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from academy import auth
 from academy.db import session_scope
-from academy.models import Login, User
+from academy.models import Base, Login, User
+
+Row = TypeVar("Row", bound=Base)
 
 PASSWORD = "correct horse battery"
 
@@ -29,7 +31,7 @@ def a_login_of(user: User) -> str:
     return auth.issue_token(user.id, login.id)
 
 
-def _add(row: Any) -> Any:
+def _add(row: Row) -> Row:
     with session_scope() as session:
         session.add(row)
     return row

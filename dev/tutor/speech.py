@@ -41,6 +41,7 @@ ENGLISH = Language(
     texts={
         "title": "{area}: {stage}",
         "goals": "{stage} in {area}: explain it in your own words and use it",
+        "learning_objectives": "{stage} in {area}: explain it in your own words and use it",
         "topics": "{area}: {stage}",
         "practice": "An exercise in {area}: {stage}",
         "final_project": "A small project of your own in {area}, from the idea to the review.",
@@ -72,6 +73,7 @@ RUSSIAN = Language(
     texts={
         "title": "{area}: {stage}",
         "goals": "{area}, {stage}: объяснить своими словами и применить",
+        "learning_objectives": "{area}, {stage}: объяснить своими словами и применить",
         "topics": "{area}: {stage}",
         "practice": "Упражнение по теме «{area}»: {stage}",
         "final_project": "Небольшой собственный проект по теме «{area}»: от идеи до разбора.",

@@ -8,8 +8,8 @@ from typing import Any
 
 _CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
 _LETTER = re.compile(r"[^\W\d_]")
-_AREA = ("skill_area", "track_title", "course_title")
-_FOCUS = ("lesson_title", "module_title")
+_AREA = ("skill_area", "course")
+_FOCUS = ("lesson_title", "module")
 _HOURS = 12.0
 
 
@@ -24,26 +24,27 @@ class Topic:
 
 
 def topic_of(messages: Sequence[Any]) -> Topic:
-    """Reads the data (JSON objects) and the words (all else) of the messages in the user role."""
-    contents = [str(message.get("content") or "") for message in messages if message.get("role") == "user"]
-    data = [value for value in map(_parsed, contents) if isinstance(value, dict)]
-    said = [content for content in contents if not isinstance(_parsed(content), dict)]
-    question = said[-1].strip() if said else _first_text(data, ("message", "question"))
-    area = _first_text(data, _AREA) or _title_in(data, "track") or _first_text(data, ("title",))
+    """Reads the first message in the user role as facts (a JSON object), and the last as the question."""
+    said = [str(message.get("content") or "") for message in messages if message.get("role") == "user"]
+    facts = _facts(said[0]) if said else None
+    turns = said if facts is None else said[1:]
+    question = turns[-1].strip() if turns else None
+    area = _first_text(facts, _AREA)
     return Topic(
-        area=_shortened(area or question or "this subject"),
-        focus=_first_text(data, _FOCUS) or _title_in(data, "module"),
+        area=_shortened(area or question or "?"),
+        focus=_first_text(facts, _FOCUS),
         question=question,
-        hours=_hours(data),
-        russian=_is_russian(question, json.dumps(data, ensure_ascii=False)),
+        hours=_hours(facts),
+        russian=_is_russian(question, " ".join(_texts(facts))),
     )
 
 
-def _parsed(content: str) -> Any:
+def _facts(content: str) -> dict[str, Any] | None:
     try:
-        return json.loads(content)
+        facts = json.loads(content)
     except (ValueError, RecursionError):
         return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _is_russian(*texts: str | None) -> bool:
@@ -52,30 +53,18 @@ def _is_russian(*texts: str | None) -> bool:
     return bool(_CYRILLIC.search(spoken))
 
 
-def _first_text(data: Any, names: Sequence[str]) -> str | None:
-    found = (value for name in names for value in _values(data, name))
+def _first_text(facts: dict[str, Any] | None, names: Sequence[str]) -> str | None:
+    found = ((facts or {}).get(name) for name in names)
     return next((value.strip() for value in found if isinstance(value, str) and value.strip()), None)
 
 
-def _title_in(data: Any, name: str) -> str | None:
-    return _first_text(list(_values(data, name)), ("title",))
+def _texts(facts: dict[str, Any] | None) -> Iterator[str]:
+    return (value for value in (facts or {}).values() if isinstance(value, str))
 
 
-def _hours(data: Any) -> float:
-    hours = next(_values(data, "duration_hours"), None)
+def _hours(facts: dict[str, Any] | None) -> float:
+    hours = (facts or {}).get("duration_hours")
     return float(hours) if isinstance(hours, int | float) and hours > 0 else _HOURS
-
-
-def _values(data: Any, name: str) -> Iterator[Any]:
-    """Everything of that name, at any depth."""
-    if isinstance(data, dict):
-        if name in data:
-            yield data[name]
-        for value in data.values():
-            yield from _values(value, name)
-    elif isinstance(data, list):
-        for value in data:
-            yield from _values(value, name)
 
 
 def _shortened(text: str) -> str:

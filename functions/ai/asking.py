@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import insert, literal, select
 
@@ -48,7 +48,7 @@ def _record(
     calls: int,
     outcome: str,
 ) -> None:
-    row = {
+    row: dict[str, Any] = {
         "purpose": purpose,
         "model": choice.model.name[:200],
         "own_key": choice.own_key,

@@ -1,4 +1,4 @@
-"""One exchange in a chat: the person's words are stored first, the model is asked, the reply is stored last."""
+"""One exchange in a chat: words are stored first, the model is asked, the reply is stored last."""
 
 from __future__ import annotations
 

@@ -2,10 +2,9 @@
 
 from academy.errors import AppError
 from academy.http import LET_GO, CurrentUser, Router, SessionDep, lambda_handler
+from academy.http.shapes import ModuleOut
 from ai import configuration, conversations, courses, service
 from ai.schemas import (
-    ChatIn,
-    ChatOut,
     ConfigIn,
     ConfigOut,
     FinalizeIn,
@@ -19,14 +18,15 @@ from ai.schemas import (
     ModuleHistoryIn,
     ModuleHistoryOut,
     ModuleIn,
-    ModuleOut,
     ModuleStartOut,
     PlanIn,
     PlanOut,
+    ReplyOut,
     TestIn,
     TestOut,
     WelcomeIn,
     WelcomeOut,
+    WordsIn,
 )
 
 router = Router(prefix="/ai", tag="ai")
@@ -45,7 +45,7 @@ def generate_plan(body: PlanIn, user: CurrentUser) -> PlanOut:
 
 
 @router.post("/chat-response", dependencies=[LET_GO])
-def chat_response(body: ChatIn, user: CurrentUser) -> ChatOut:
+def chat_response(body: WordsIn, user: CurrentUser) -> ReplyOut:
     said = conversations.converse(
         owner_id=user.id,
         session_key=body.session_id,
@@ -53,7 +53,7 @@ def chat_response(body: ChatIn, user: CurrentUser) -> ChatOut:
         chat_id=body.chat_id,
         remark=body.track_context,
     )
-    return ChatOut(
+    return ReplyOut(
         response=said.text,
         chat_id=said.chat_id,
         tokens_used=said.tokens_used,

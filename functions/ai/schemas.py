@@ -1,42 +1,41 @@
 """The bodies of `/api/ai`."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictFloat, StrictInt, StringConstraints
+from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, StringConstraints, WithJsonSchema
 
 from academy.http import Input, Output
-from academy.models import SESSION_KEY_LENGTH
+from academy.http.shapes import Difficulty, Hours, ModuleOut, SessionKey, SkillArea, Text, Title
 from ai.plans import CoursePlan
 
 MAX_WORDS = 16_000
 MAX_TOKENS = 32_000
+MAX_NUMBER_DIGITS = 9
+MODULE_REF = r"^([0-9]{1,9}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"
 
 
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
+def _module(value: Any) -> UUID | int:
+    if not isinstance(value, str) or not re.fullmatch(MODULE_REF, value):
+        raise ValueError("it is neither a module's id nor its number as a string")
+    return int(value) if len(value) <= MAX_NUMBER_DIGITS else UUID(value)
 
 
-def _module(value: str) -> UUID | int:
-    return int(value) if value.isdecimal() else UUID(value)
-
-
-SessionKey = Annotated[str, StringConstraints(min_length=1, max_length=SESSION_KEY_LENGTH)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=MAX_WORDS)]
-Text = Annotated[str, Field(max_length=MAX_WORDS)]
-SkillArea = Annotated[str, Field(max_length=255)]
-Difficulty = Annotated[Literal["beginner", "intermediate", "advanced"], BeforeValidator(_lower)]
-Hours = Annotated[StrictInt, Field(ge=1, le=10_000)]
 ContentType = Literal["theory", "practice", "homework", "quiz", "lecture"]
 Facts = Text | dict[str, Any]
 ModuleRef = Annotated[
-    str,
-    Field(
-        pattern=r"^([0-9]{1,9}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$",
-        description="The module's id, or its number in the track as a string.",
+    UUID | int,
+    BeforeValidator(_module),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": MODULE_REF,
+            "description": "The module's id, or its number in the track as a string.",
+        }
     ),
-    AfterValidator(_module),
 ]
 
 
@@ -57,14 +56,14 @@ class PlanOut(Success):
     tokens_used: int
 
 
-class ChatIn(Input):
+class WordsIn(Input):
     message: Words
     session_id: SessionKey
     chat_id: UUID | None = None
     track_context: Facts | None = None
 
 
-class ChatOut(Success):
+class ReplyOut(Success):
     response: str = Field(description="Markdown.")
     chat_id: UUID
     tokens_used: int
@@ -72,7 +71,7 @@ class ChatOut(Success):
 
 
 class LessonIn(Input):
-    lesson_title: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    lesson_title: Title
     module_context: Facts
     content_type: ContentType
     module_id: UUID | None = None
@@ -137,19 +136,6 @@ class FinalizeIn(Input):
     session_id: SessionKey
     skill_area: SkillArea
     track_id: UUID
-
-
-class ModuleOut(Output):
-    id: UUID
-    module_number: int
-    title: str
-    description: str
-    learning_objectives: list[str]
-    estimated_duration_hours: int | None
-    status: Literal["not_started", "in_progress", "completed"]
-    ai_generated_content: str | None
-    created_at: datetime
-    updated_at: datetime
 
 
 class FinalizeOut(Success):

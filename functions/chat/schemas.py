@@ -4,12 +4,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from academy.http import Input, Output
-from academy.models import SESSION_KEY_LENGTH
+from academy.http.shapes import SessionKey
 
-SessionKey = Annotated[str, StringConstraints(min_length=1, max_length=SESSION_KEY_LENGTH)]
 Name = Annotated[str, Field(max_length=255)]
 ChatType = Literal["track_manager", "lecture_agent"]
 Status = Literal["active", "paused", "completed", "archived"]

@@ -12,13 +12,13 @@ from pathlib import Path
 import httpcore2
 import httpx2
 import pytest
-from academy.egress import Deadline, UnsafeUrl, check_url, dialer, origin
-from academy.egress.urls import check_addresses
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from academy.egress import Deadline, UnsafeUrl, check_url, dialer, origin
+from academy.egress.urls import check_addresses
 from tests.fakes import ScriptedModel
 
 FORBIDDEN_URLS = (

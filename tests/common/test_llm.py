@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
 from academy import llm
 from academy.egress import UnsafeUrl
 from academy.llm import structured
 from academy.llm.text import Cleaner, clean
 from dev.tutor import completions
-from pydantic import BaseModel, ConfigDict, Field
-
 from tests.fakes import SSE, USAGE, ScriptedModel
 
 CANARY = "canary-7f3a"
@@ -40,7 +40,10 @@ class Plan(BaseModel):
     note: str | None = None
 
 
-GOOD_PLAN = {"modules": [{"title": f"Module {number}", "hours": 2} for number in (1, 2, 3)], "note": None}
+GOOD_PLAN: dict[str, Any] = {
+    "modules": [{"title": f"Module {number}", "hours": 2} for number in (1, 2, 3)],
+    "note": None,
+}
 
 
 class TestComplete:
@@ -105,7 +108,7 @@ class TestStream:
         server.drips("word ", every=0.01)
         words = llm.stream(QUESTION, model=a_model(server), seconds=5)
         assert next(words) == "word "
-        words.close()  # type: ignore[attr-defined] # it is a generator, as its docstring says
+        words.close()
         assert server.requests[0].hung_up.wait(5)
 
     def test_e2_an_answer_that_was_cut_off_ends_in_an_error_after_its_words(
@@ -150,7 +153,7 @@ BAD_PLANS: dict[str, Callable[[ScriptedModel], None]] = {
     "prose": lambda server: server.says("I would rather talk about it."),
     "truncated": lambda server: server.says(json.dumps(GOOD_PLAN)[:-20]),
     "cut off": lambda server: server.says(json.dumps(GOOD_PLAN)[:-20], finish="length"),
-    "two modules": lambda server: server.says_json({"modules": GOOD_PLAN["modules"][:2]}),  # type: ignore[index] # a list
+    "two modules": lambda server: server.says_json({"modules": GOOD_PLAN["modules"][:2]}),
     "500 modules": lambda server: server.says_json({"modules": [{"title": "Loops", "hours": 2}] * 500}),
     "null fields": lambda server: server.says_json({"modules": [{"title": None, "hours": None}] * 3}),
     "wrong types": lambda server: server.says_json({"modules": "three of them"}),
@@ -572,9 +575,9 @@ def fault_of_reply(server: ScriptedModel, text: str, **changes: Any) -> llm.Mode
 def heard(server: ScriptedModel) -> tuple[str, llm.ModelError]:
     """The words that came before the error, and the error."""
     words: list[str] = []
+    streamed = llm.stream(QUESTION, model=a_model(server), seconds=5, pause=at_once)
     with pytest.raises(llm.ModelError) as failed:
-        for word in llm.stream(QUESTION, model=a_model(server), seconds=5, pause=at_once):
-            words.append(str(word))
+        words.extend(str(word) for word in streamed)
     return "".join(words), failed.value
 
 

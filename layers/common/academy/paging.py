@@ -9,7 +9,6 @@ from sqlalchemy import Select, tuple_
 
 from academy.models import Chat, ChatSession, Track
 
-
 Rows = TypeVarTuple("Rows")
 
 

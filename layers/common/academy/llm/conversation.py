@@ -1,7 +1,7 @@
 """Plain conversation: a whole answer at once, or word by word."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from academy.egress import Deadline
 from academy.llm import wire
@@ -22,7 +22,7 @@ def complete(
 
 def stream(
     messages: Sequence[Message], *, model: Model, seconds: float, pause: wire.Pause = time.sleep
-) -> Iterator[str | Answer[str]]:
+) -> Generator[str | Answer[str], None, None]:
     """The answer's words as they arrive, then the whole `Answer`; closing it stops the model.
 
     Only the `Answer` says that the words before it are all: an answer that was cut off or declined
