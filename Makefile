@@ -1,6 +1,6 @@
 # Every command, each one line. Nothing has to be installed first: whatever needs packages sees to them itself.
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint format lock migrate seed bench prove openapi install db-up create-tables db-reset stop-all clean
+.PHONY: help dev test check lint check-template format lock migrate seed bench prove openapi install db-up create-tables db-reset stop-all clean
 MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 export PYTHONPATH := $(CURDIR):$(CURDIR)/functions:$(CURDIR)/layers/common
@@ -16,10 +16,13 @@ dev: install  ## Start everything on PORT (8000), with reload; Ctrl-C ends it
 test: install  ## Run the tests; ARGS="-k tracks" picks some
 	@$(RUN) pytest -q -m "not prove" $(ARGS)
 
-check: lint test  ## What CI runs: lint and test
+check: test lint check-template  ## What CI runs
 
 lint: install  ## Style, types and who may import whom
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && .venv/bin/lint-imports --no-cache
+
+check-template: install  ## Check what AWS will be told, in an environment of its own
+	@$(RUN) uv run -q --no-project --isolated --with-requirements infra/requirements.txt cfn-lint infra/template.yaml
 
 format: install  ## Mend what ruff can mend
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
@@ -32,6 +35,7 @@ lock: install  ## Pin the packages of pyproject.toml; ARGS=--upgrade takes newer
 	@$(COMPILE) $(ARGS) pyproject.toml -o layers/common/requirements.txt
 	@$(COMPILE) $(ARGS) -c layers/common/requirements.txt --group dev -o dev/requirements.txt
 	@echo uv | $(COMPILE) $(ARGS) - -o dev/bootstrap-requirements.txt
+	@echo cfn-lint | $(COMPILE) $(ARGS) - -o infra/requirements.txt
 
 migrate: install  ## Bring the database's schema up to date
 	@$(RUN) dev.database migrate

@@ -11,8 +11,11 @@ from academy import db, migrate
 from academy.models import Base, User
 from dev import postgres
 from tests.client import Client
-from tests.factories import a_login_of
+from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
+
+Api = Callable[..., Client]
+"""`api(user)` calls the handlers as that user, `api()` as nobody."""
 
 SECRET = "only for tests: " + "0123456789abcdef" * 2
 
@@ -81,8 +84,13 @@ def committed(environment: None, database: postgres.Server) -> Iterator[None]:
 
 
 @pytest.fixture
-def api(transaction: Connection) -> Callable[..., Client]:
-    """`api(user)` calls the handlers as that user, `api()` as nobody."""
+def user(transaction: Connection) -> User:
+    """Somebody who is registered."""
+    return a_user()
+
+
+@pytest.fixture
+def api(transaction: Connection) -> Api:
     return client_of
 
 

@@ -44,9 +44,9 @@ class _Filling:
                 size = _size(schema)
                 return [self.value(_item(schema, i), (*path, str(i)), size) for i in range(size)]
             case "integer":
-                return int(_bounded(schema, self.author.number(path, siblings)))
+                return _whole(schema, self.author.number(path, siblings))
             case "number":
-                return float(_bounded(schema, self.author.number(path, siblings)))
+                return _real(schema, self.author.number(path, siblings))
             case "boolean":
                 return True
             case "null":
@@ -82,12 +82,29 @@ def _size(schema: Schema) -> int:
     return int(min(least, schema.get("maxItems", math.inf)))
 
 
-def _bounded(schema: Schema, number: float) -> float:
-    step: float = schema.get("multipleOf", 1)
-    least: float = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + step)
-    most: float = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - step)
-    bounded = min(max(number, least), most)
-    return math.floor(bounded / step) * step if "multipleOf" in schema else bounded
+def _whole(schema: Schema, number: float) -> int:
+    least, most = _bounds(schema, margin=1)
+    step = schema.get("multipleOf", 1)
+    bounded = round(min(max(number, least), most))
+    stepped = math.ceil(bounded / step) * step
+    return int(stepped if stepped <= most else stepped - step)
+
+
+def _real(schema: Schema, number: float) -> float:
+    least, most = _bounds(schema, margin=0)
+    if least < number < most:
+        return float(number)
+    # On a bound or past it: well inside is right whether the bound itself is allowed or not.
+    least = most - 2 if math.isinf(least) else least
+    most = least + 2 if math.isinf(most) else most
+    return (least + most) / 2
+
+
+def _bounds(schema: Schema, *, margin: int) -> tuple[float, float]:
+    """The least and the most; an exclusive bound counts as one that lies `margin` further inside."""
+    least = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + margin)
+    most = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - margin)
+    return least, most
 
 
 def _fitted(schema: Schema, text: str) -> str:

@@ -53,6 +53,8 @@ class Lesson(BaseModel):
     nested: dict[str, str]
     maybe: Module | None
     share: float = Field(gt=0, lt=1)
+    more: float = Field(ge=3)
+    less: float = Field(lt=0)
     score: int = Field(ge=50, le=60)
     even: int = Field(multiple_of=2, ge=2)
     done: bool
