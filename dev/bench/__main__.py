@@ -1,0 +1,6 @@
+"""Prints every figure, each from fresh processes on this machine."""
+
+from dev.bench import imports
+
+if __name__ == "__main__":
+    imports.report()
