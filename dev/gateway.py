@@ -33,6 +33,8 @@ def server(app: Starlette) -> uvicorn.Server:
         access_log=False,
         log_level="warning",
         server_header=False,
+        # A gateway knows the address of its peer; what a header says about it, anybody can write.
+        proxy_headers=False,
         timeout_graceful_shutdown=GOODBYE_SECONDS,
     )
     return uvicorn.Server(config)

@@ -1,0 +1,181 @@
+"""The local gateway does what API Gateway does, item by item, over real HTTP."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from dev import gateway
+from dev.http_api import QUOTAS, Limits
+from dev.runtime import Runtime
+from dev.sam import Template
+
+TEMPLATE = Path(__file__).with_name("template.yaml")
+APP = "https://app.example.com"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Gateway:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def __call__(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, names)
+            response = connection.getresponse()
+            return Answer(response.status, response.getheaders(), response.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serving(limits: Limits = QUOTAS) -> Iterator[Gateway]:
+    template = Template(TEMPLATE)
+    runtime = Runtime(template.functions, threads=4)
+    runtime.load()
+    server = gateway.server(gateway.application(template, runtime, limits))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield Gateway(listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+            runtime.close()
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Gateway]:
+    with serving() as gateway_:
+        yield gateway_
+
+
+class TestEvents:
+    def test_a_request_becomes_a_payload_2_event(self, ask: Gateway) -> None:
+        sent = {"Content_Type": "application/json", "X_Mixed": "Yes", "Cookie": "a=1; b=2"}
+        event = ask("POST", "/things/t_81/x?fields=a&fields=b", b'{"title":"x"}', **sent).json["event"]
+        assert (event["version"], event["routeKey"]) == ("2.0", "ANY /things/{proxy+}")
+        assert event["pathParameters"] == {"proxy": "t_81/x"}
+        assert (event["rawQueryString"], event["queryStringParameters"]) == (
+            "fields=a&fields=b",
+            {"fields": "a,b"},
+        )
+        assert event["cookies"] == ["a=1", "b=2"]
+        assert (event["headers"]["x-mixed"], "cookie" in event["headers"]) == ("Yes", False)
+        assert (event["body"], event["isBase64Encoded"]) == ('{"title":"x"}', False)
+        assert event["requestContext"]["stage"] == "$default"
+
+    def test_empty_members_are_absent_not_null(self, ask: Gateway) -> None:
+        event = ask("GET", "/things/special").json["event"]
+        assert not {"body", "cookies", "queryStringParameters", "pathParameters"} & event.keys()
+
+    def test_the_source_address_is_the_sockets_whatever_a_header_claims(self, ask: Gateway) -> None:
+        event = ask("GET", "/things/1", X_Forwarded_For="203.0.113.9").json["event"]
+        assert event["requestContext"]["http"]["sourceIp"] == "127.0.0.1"
+        assert event["headers"]["x-forwarded-for"] == "203.0.113.9, 127.0.0.1"
+
+    def test_a_binary_body_arrives_in_base64(self, ask: Gateway) -> None:
+        event = ask("POST", "/things/1", b"\xff\x00", Content_Type="application/octet-stream").json["event"]
+        assert (event["body"], event["isBase64Encoded"]) == ("/wA=", True)
+
+    def test_every_invocation_has_a_context_of_its_own(self, ask: Gateway) -> None:
+        first, second = (ask("GET", "/things/1").json for _ in range(2))
+        assert first["function"] == second["function"] == "Echo"
+        assert first["request_id"] != second["request_id"]
+
+    @pytest.mark.parametrize(
+        ("path", "key"),
+        [
+            ("/things/special", "GET /things/special"),
+            ("/things/7", "GET /things/{id}"),
+            ("/things/7/more", "ANY /things/{proxy+}"),
+        ],
+    )
+    def test_the_most_specific_route_wins(self, ask: Gateway, path: str, key: str) -> None:
+        assert ask("GET", path).json["event"]["routeKey"] == key
+
+
+class TestAnswers:
+    def test_what_has_no_status_code_is_a_json_body(self, ask: Gateway) -> None:
+        answer = ask("GET", "/bare")
+        assert (answer.status, answer.json) == (200, {"hello": "world"})
+
+    def test_each_cookie_is_a_header_of_its_own(self, ask: Gateway) -> None:
+        answer = ask("GET", "/cookies")
+        cookies = [value for name, value in answer.headers if name.lower() == "set-cookie"]
+        assert cookies == ["a=1; Path=/", "b=2; Path=/"]
+
+    def test_base64_becomes_bytes(self, ask: Gateway) -> None:
+        assert ask("GET", "/binary").body == b"\xff\x00\xfe"
+
+    @pytest.mark.parametrize("path", ["/raises", "/malformed", "/unserialisable"])
+    def test_a_function_that_fails_is_an_internal_server_error(self, ask: Gateway, path: str) -> None:
+        answer = ask("GET", path)
+        assert (answer.status, answer.json) == (500, {"message": "Internal Server Error"})
+
+    def test_an_unknown_route_is_not_found(self, ask: Gateway) -> None:
+        answer = ask("GET", "/nowhere")
+        assert (answer.status, answer.json) == (404, {"message": "Not Found"})
+
+
+class TestLimits:
+    def test_a_slow_function_is_unavailable(self) -> None:
+        with serving(Limits(seconds=0.2)) as ask:
+            answer = ask("GET", "/slow")
+        assert (answer.status, answer.json) == (503, {"message": "Service Unavailable"})
+
+    def test_a_body_over_the_limit_is_too_large(self) -> None:
+        with serving(Limits(body_bytes=1000)) as ask:
+            assert ask("POST", "/things/1", b"x" * 1001).status == 413
+            assert ask("POST", "/things/1", b"x" * 1000).status == 200
+
+    def test_headers_over_the_limit_are_too_large(self, ask: Gateway) -> None:
+        assert ask("GET", "/things/1", X_Long="x" * 10_300).status == 431
+
+
+class TestCors:
+    """C8: the gateway answers, for exactly the origins that the template names."""
+
+    def test_a_preflight_never_reaches_a_function(self, ask: Gateway) -> None:
+        answer = ask("OPTIONS", "/raises", Origin=APP, Access_Control_Request_Method="GET")
+        assert answer.status == 204
+        assert answer.header("access-control-allow-origin") == APP
+        assert answer.header("access-control-allow-credentials") == "true"
+
+    @pytest.mark.parametrize(
+        "origin", ["null", "https://app.example.com.evil.example", "http://app.example.com"]
+    )
+    def test_C8_another_origin_gets_no_cors_header(self, ask: Gateway, origin: str) -> None:
+        for answer in (
+            ask("OPTIONS", "/bare", Origin=origin, Access_Control_Request_Method="GET"),
+            ask("GET", "/bare", Origin=origin),
+        ):
+            assert not [name for name, _ in answer.headers if name.lower().startswith("access-control")]
+
+    def test_C8_a_handlers_own_cors_headers_are_dropped(self, ask: Gateway) -> None:
+        assert ask("GET", "/cookies").header("access-control-allow-origin") is None
+        assert ask("GET", "/cookies", Origin=APP).header("access-control-allow-origin") == APP
+
+    def test_failures_carry_cors_too(self, ask: Gateway) -> None:
+        assert ask("GET", "/raises", Origin=APP).header("access-control-allow-origin") == APP

@@ -1,0 +1,92 @@
+"""`make dev` as somebody meets it whose machine is not as it should be: one sentence, and nothing left."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev import environment, postgres
+from dev.local import ROOT
+from dev.trouble import Trouble
+
+PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "functions", ROOT / "layers" / "common")))
+
+
+def start(**settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dev.stack"],
+        env={**os.environ, "PYTHONPATH": PATHS, **settings},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_a_busy_port_is_one_sentence_that_names_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        done = start(PORT=str(port))
+    assert done.returncode == 1
+    assert f"Port {port} cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(Trouble, match="PORT has to be a number"):
+        environment.port({"PORT": port})
+
+
+def test_an_unreachable_database_is_named_without_its_password() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(Trouble) as trouble:
+        environment.check_database(f"postgresql+psycopg://me:hidden-word@127.0.0.1:{port}/academy")
+    assert f"127.0.0.1:{port}" in str(trouble.value)
+    assert "hidden-word" not in str(trouble.value)
+
+
+def test_a_broken_dotenv_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOG_LEVEL=INFO\n\nthis is not a setting\n")
+    with pytest.raises(Trouble, match=r"\.env, line 3"):
+        environment.load(tmp_path)
+
+
+def test_a_weak_secret_key_is_refused_by_name() -> None:
+    settings = {"DATABASE_URL": "postgresql://localhost/a", "SECRET_KEY": "short"}
+    with pytest.raises(Trouble, match="SECRET_KEY needs at least 32 bytes"):
+        environment.checked(settings)
+
+
+def test_postgres_keeps_its_data_and_never_outlives_a_killed_starter(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from dev import postgres\n"
+        "with postgres.running(Path(sys.argv[1])) as server:\n"
+        "    with server.connect() as connection:\n"
+        "        connection.execute('CREATE TABLE kept (word text)')\n"
+        "        connection.execute(\"INSERT INTO kept VALUES ('слово')\")\n"
+        "    print(server.port, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environment_ = {**os.environ, "PYTHONPATH": PATHS}
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], env=environment_, capture_output=True, text=True
+    )
+    assert killed.returncode == -9, killed.stderr
+    # Starting again takes the data folder's lock, which the old server holds as long as it lives.
+    with postgres.running(tmp_path) as server, server.connect() as connection:
+        assert connection.execute("SELECT word FROM kept").fetchall() == [("слово",)]
+
+
+def test_the_application_cannot_change_the_schema(database: postgres.Server) -> None:
+    import psycopg
+
+    with database.connect(postgres.APP) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("CREATE TABLE intruder ()")
