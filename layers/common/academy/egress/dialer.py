@@ -68,7 +68,7 @@ def client(
     secure = url.lower().startswith("https:")
     transport = _Transport(dialer, tls or (_tls() if secure else None))
     timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
-    return httpx2.Client(transport=transport, timeout=timeout, follow_redirects=False, trust_env=True)
+    return httpx2.Client(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
 
 
 @dataclass(slots=True)
