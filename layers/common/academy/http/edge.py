@@ -8,8 +8,11 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from academy.errors import TooLarge
 from academy.http.problems import problem
 from academy.observability import logger
+
+MAX_BODY_BYTES = 1024 * 1024
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -62,10 +65,20 @@ class Edge:
             detail = "The address holds a NUL byte."
             await problem(request_id, 422, "malformed_address", detail)(scope, receive, send)
             return
+        if _length(scope) > MAX_BODY_BYTES:
+            # Starlette refuses too, but in plain text.
+            error = TooLarge(MAX_BODY_BYTES)
+            await problem(request_id, error.status, error.code, error.detail)(scope, receive, send)
+            return
         try:
             await self.app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - Starlette has answered 500 and raises again, to be logged
             logger.error("unhandled error", kind=type(error).__name__, frames=_frames(error))
+
+
+def _length(scope: Scope) -> int:
+    length = Headers(scope=scope).get("content-length", "0")
+    return int(length) if length.isdecimal() else 0
 
 
 def _request_id(scope: Scope) -> str:

@@ -11,14 +11,10 @@ from fastapi import APIRouter, Depends, FastAPI
 from mangum import Mangum
 
 from academy.http.dependencies import authenticate, bearer
-from academy.http.edge import Edge
+from academy.http.description import Application
+from academy.http.edge import MAX_BODY_BYTES, Edge
 from academy.http.idempotency import claim
-from academy.http.problems import RENDERERS, Problem
-
-MAX_BODY_BYTES = 1024 * 1024
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "What the caller can mend.", "content": {}},
-}
+from academy.http.problems import RENDERERS
 
 Event = dict[str, Any]
 
@@ -35,7 +31,7 @@ class LambdaHandler:
 
     @cached_property
     def app(self) -> FastAPI:
-        app = FastAPI(
+        app = Application(
             title="AI Learning Platform",
             openapi_url=None,
             redirect_slashes=False,
