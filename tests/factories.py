@@ -1,12 +1,13 @@
 """What tests need to exist before they begin."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from academy import auth
 from academy.db import session_scope
-from academy.models import Base, Login, User
+from academy.models import Base, Chat, ChatSession, Login, Message, Module, Track, User
 
 Row = TypeVar("Row", bound=Base)
 
@@ -35,3 +36,35 @@ def _add(row: Row) -> Row:
     with session_scope() as session:
         session.add(row)
     return row
+
+
+@dataclass(frozen=True)
+class Course:
+    """Something of everything a user can own."""
+
+    owner: User
+    track: Track
+    module: Module
+    chat_session: ChatSession
+    chat: Chat
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """Every id by the name that routes call it."""
+        return {
+            "track_id": str(self.track.id),
+            "module_id": str(self.module.id),
+            "chat_id": str(self.chat.id),
+        }
+
+
+def a_course(owner: User, *, modules: int = 3, messages: int = 2, key: str | None = None) -> Course:
+    """A planned track with modules, a planning chat in a session, and what was said there."""
+    track = _add(Track(user_id=owner.id, title="Танго", skill_area="танцы", status="active"))
+    made = [_add(Module(track_id=track.id, module_number=n + 1, title=f"Шаг {n}")) for n in range(modules)]
+    chat_session = _add(ChatSession(user_id=owner.id, key=key or uuid4().hex, track_id=track.id))
+    chat = _add(Chat(session_id=chat_session.id, chat_type="track_manager"))
+    for number in range(messages):
+        sender = ("user", "ai")[number % 2]
+        _add(Message(chat_id=chat.id, sender_type=sender, message_content=f"Слово {number}"))
+    return Course(owner, track, made[0], chat_session, chat)

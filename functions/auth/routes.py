@@ -35,6 +35,10 @@ status_router = Router(prefix="", tag="status")
 
 
 @status_router.get("", response_model=HealthOut)
+def root() -> HealthOut:
+    return HealthOut()
+
+
 @status_router.get("/health", response_model=HealthOut)
 def health() -> HealthOut:
     return HealthOut()

@@ -35,6 +35,8 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     _, schemas = models_json_schema([(Problem, "serialization")], ref_template=REFERENCE)
     known = document.setdefault("components", {}).setdefault("schemas", {})
     known.update(schemas["$defs"])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        known.pop(unused, None)
     return document
 
 

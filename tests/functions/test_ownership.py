@@ -1,0 +1,217 @@
+"""Whose it is, is part of every question: the matrix of every id of every route, made from the routes."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Connection, select
+
+from academy.http.dependencies import PUBLIC_ROUTES
+from academy.models import Base, User
+from dev.local import ROOT
+from tests.client import Client, Reply
+from tests.conftest import Api
+from tests.factories import Course, a_course, a_guest, a_user
+
+DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+OWNED = ("track_id", "module_id", "chat_id")
+# Values for what a body needs besides ids; a new required field has to be added here, or the matrix fails.
+FILLERS: dict[str, Any] = {
+    "session_id": "1718000000000abc123xyz",
+    "title": "Rust",
+    "status": "paused",
+    "message": "Привет",
+    "user_expectations": "Хочу",
+    "skill_area": "танцы",
+    "difficulty_level": "beginner",
+    "duration_hours": 10,
+    "lesson_title": "Урок",
+    "module_context": "Шаг",
+    "content_type": "theory",
+}
+
+
+class Target(NamedTuple):
+    """One id that one route takes, and where."""
+
+    method: str
+    path: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.name}"
+
+
+def schema_of(method: str, path: str) -> dict[str, Any]:
+    body = DOCUMENT["paths"][path][method.lower()].get("requestBody")
+    if not body:
+        return {}
+    schema = body["content"]["application/json"]["schema"]
+    reference = schema.get("$ref") or schema["anyOf"][0]["$ref"]
+    found: dict[str, Any] = DOCUMENT["components"]["schemas"][reference.rpartition("/")[2]]
+    return found
+
+
+def targets() -> Iterator[Target]:
+    for path, operations in DOCUMENT["paths"].items():
+        for method in operations:
+            in_body = schema_of(method, path).get("properties", {})
+            for name in OWNED:
+                if f"{{{name}}}" in path or name in in_body:
+                    yield Target(method.upper(), path, name)
+
+
+TARGETS = list(targets())
+
+
+def beside(name: str, parent: str) -> list[Target]:
+    """Where an id is taken together with that of what it has to be in."""
+    return [
+        target
+        for target in TARGETS
+        if target.name == name and parent in schema_of(target.method, target.path).get("properties", {})
+    ]
+
+
+def send(client: Client, target: Target, ids: dict[str, str], value: str) -> Reply:
+    """The route's request with every id of the caller's own, but for the one in question."""
+    wanted = {**ids, target.name: value}
+    path = target.path
+    for name, one in wanted.items():
+        path = path.replace(f"{{{name}}}", one)
+    schema = schema_of(target.method, target.path)
+    known = {**FILLERS, **wanted}
+    needed = [*schema.get("required", []), *(name for name in OWNED if name in schema.get("properties", {}))]
+    body = {name: known[name] for name in needed}
+    if target.path.endswith("/status"):
+        body = {"status": "paused"}
+    return client.request(target.method, path, body if schema else None)
+
+
+@pytest.fixture
+def mine(user: User) -> Course:
+    return a_course(user, key=FILLERS["session_id"])
+
+
+def the_same(reply: Reply, other: Reply) -> bool:
+    def without_id(one: Reply) -> Any:
+        return {name: value for name, value in one.body.items() if name != "request_id"}
+
+    return reply.status == other.status and without_id(reply) == without_id(other)
+
+
+def rows(transaction: Connection) -> dict[str, list[Any]]:
+    """Everything that is stored, but for what every request leaves behind."""
+    tables = [table for table in Base.metadata.sorted_tables if table.name not in {"logins", "ai_usage"}]
+    return {table.name: sorted(map(repr, transaction.execute(select(table)).mappings())) for table in tables}
+
+
+def test_the_matrix_knows_every_id_that_a_route_takes() -> None:
+    in_paths = {name for path in DOCUMENT["paths"] for name in re.findall(r"{(\w+)}", path)}
+    schemas = DOCUMENT["components"]["schemas"].items()
+    in_bodies = {name for model, schema in schemas if model.endswith("In") for name in schema["properties"]}
+    ids = in_paths | {name for name in in_bodies if name.endswith("_id")}
+    # A session is its user's own whatever its key: `test_two_learners_use_one_session_key` shows it.
+    assert ids - {"session_id"} == set(OWNED) == {target.name for target in TARGETS}
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_B1_what_is_somebody_elses_is_not_there(
+    target: Target, api: Api, user: User, mine: Course, transaction: Connection
+) -> None:
+    strangers = [a_course(a_user()), a_course(a_guest())]
+    client = api(user)
+    before = rows(transaction)
+    nobodys = send(client, target, mine.ids, str(uuid4()))
+    assert (nobodys.status, nobodys.code) == (404, "not_found"), nobodys.body
+    for stranger in strangers:
+        assert the_same(send(client, target, mine.ids, stranger.ids[target.name]), nobodys)
+    assert rows(transaction) == before
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_B1_what_was_deleted_is_not_there(target: Target, api: Api, user: User, mine: Course) -> None:
+    deleted = a_course(user)
+    client = api(user)
+    assert client.delete(f"/api/tracks/{deleted.track.id}").status == 200
+    nobodys = send(client, target, mine.ids, str(uuid4()))
+    assert the_same(send(client, target, mine.ids, deleted.ids[target.name]), nobodys)
+
+
+@pytest.mark.parametrize("malformed", ["x", "1.5", "not-a-uuid"])
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_B1_a_malformed_id_is_refused(
+    target: Target, malformed: str, api: Api, user: User, mine: Course
+) -> None:
+    assert send(api(user), target, mine.ids, malformed).status == 422
+
+
+@pytest.mark.parametrize("target", beside("module_id", "track_id"), ids=str)
+def test_B2_a_module_of_my_other_track_is_not_in_this_one(
+    target: Target, api: Api, user: User, mine: Course
+) -> None:
+    other = a_course(user)
+    assert send(api(user), target, mine.ids, str(other.module.id)).status == 404
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        one
+        for one in TARGETS
+        if one.name == "chat_id" and "session_id" in schema_of(*one[:2]).get("properties", {})
+    ],
+    ids=str,
+)
+def test_B2_a_chat_of_my_other_session_is_not_in_this_one(
+    target: Target, api: Api, user: User, mine: Course
+) -> None:
+    other = a_course(user)
+    assert send(api(user), target, mine.ids, str(other.chat.id)).status == 404
+
+
+OPERATIONS = [(method.upper(), path) for path, found in DOCUMENT["paths"].items() for method in found]
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    ("method", "path"), [one for one in OPERATIONS if one not in PUBLIC_ROUTES], ids=" ".join
+)
+def test_B6_every_route_that_is_not_public_needs_a_token(
+    method: str, path: str, slash: str, api: Api
+) -> None:
+    for name in (*OWNED, "session_id"):
+        path = path.replace(f"{{{name}}}", str(uuid4()))
+    for token in (None, "not.a.token"):
+        reply = Client(token).request(method, path + slash, {})
+        assert (reply.status, reply.code) == (401, "unauthorized")
+
+
+SERVER_FIELDS = tuple(
+    [
+        "id",
+        "role",
+        "is_guest",
+        "is_active",
+        "progress",
+        "created_at",
+        "modules",
+        "ai_generated_plan",
+        "status",
+    ]
+)
+
+
+@pytest.mark.parametrize("field", SERVER_FIELDS)
+def test_B4_what_the_server_decides_cannot_be_sent(field: str, api: Api, user: User) -> None:
+    assert api(user).post("/api/tracks", {"title": "Rust", field: "active"}).status == 422
+
+
+def test_B4_a_user_id_in_a_body_is_ignored(api: Api, user: User) -> None:
+    stranger = a_user()
+    track = api(user).post("/api/tracks", {"title": "Rust", "user_id": stranger.id})
+    assert track.status == 201
+    assert api(stranger).get("/api/tracks").body == []
