@@ -37,6 +37,7 @@ class Client:
 
     token: str | None = None
     address: str = "203.0.113.7"
+    scheme: str = "https"
     headers: dict[str, str] = field(default_factory=dict)
 
     def get(self, path: str, **headers: str) -> Reply:
@@ -61,7 +62,7 @@ class Client:
         if self.token:
             sent.setdefault("authorization", f"Bearer {self.token}")
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        event = http_event(method, path, query, sent, content, source_ip=self.address)
+        event = http_event(method, path, query, sent, content, source_ip=self.address, scheme=self.scheme)
         response = http_response(json.loads(json.dumps(handler_for(path)(event, CONTEXT))))
         return Reply(response.status, response.headers, response.cookies, response.body)
 

@@ -22,8 +22,8 @@ def a_user(**fields: Any) -> User:
 
 
 def a_guest(**fields: Any) -> User:
-    expires_at = datetime.now(UTC) + timedelta(days=7)
-    return _add(User(id=f"guest_{uuid4().hex}", is_guest=True, expires_at=expires_at, **fields))
+    named = {"expires_at": datetime.now(UTC) + timedelta(days=7), **fields}
+    return _add(User(id=f"guest_{uuid4().hex}", is_guest=True, **named))
 
 
 def a_login_of(user: User) -> str:

@@ -103,7 +103,8 @@ def _find(session: Session, refresh_token: str) -> Row[RefreshToken, Login, User
             Login.expires_at > now,
             User.is_active,
         )
-        .with_for_update(of=Login)
+        # Both: who waited for a lock sees only the locked rows as they are by then.
+        .with_for_update(of=(RefreshToken, Login))
         .execution_options(populate_existing=True)
     )
     return session.execute(query).one_or_none()

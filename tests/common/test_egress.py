@@ -288,8 +288,10 @@ class TestD5WhatComesBack:
         self, server: ScriptedModel
     ) -> None:
         server.keeps_silent()
+        deadline = Deadline(5)
         with pytest.raises(httpx2.ReadTimeout):
-            post(server, dialer.Limits(deadline=Deadline(600), first_byte_seconds=0.1))
+            post(server, dialer.Limits(deadline=deadline, first_byte_seconds=0.1))
+        assert deadline.left() > 0
 
     def test_nothing_leaves_but_the_headers_that_are_needed(self, server: ScriptedModel) -> None:
         with dialer.client(server.base_url, limits(), trusted=True) as client:
@@ -305,6 +307,22 @@ class TestDeadline:
         server.drips(every=0.02)
         with pytest.raises(httpx2.ReadTimeout):
             post(server, limits(0.2))
+
+    @pytest.mark.parametrize(("timeout", "waits"), [(60, 2.5), (None, 2.5), (1, 1)])
+    def test_every_wait_is_as_long_as_the_time_that_is_left(
+        self, timeout: float | None, waits: float
+    ) -> None:
+        now = [0.0]
+        watched = dialer.Limits(deadline=Deadline(10, clock=lambda: now[0]))
+        with listening() as listener:
+            stream = dialer.Dialer(watched, dialer.resolve, None).connect_tcp(*listener.getsockname())
+            now[0] = 7.5
+            stream.write(b"x", timeout)
+            assert stream.get_extra_info("socket").gettimeout() == waits
+            listener.accept()[0].close()
+            assert stream.read(1, timeout) == b""
+            assert stream.get_extra_info("socket").gettimeout() == waits
+            stream.close()
 
     def test_a_name_server_that_does_not_answer_ends_at_the_deadline(self) -> None:
         asked = threading.Event()

@@ -190,18 +190,16 @@ def test_B6_every_route_that_is_not_public_needs_a_token(
         assert (reply.status, reply.code) == (401, "unauthorized")
 
 
-SERVER_FIELDS = tuple(
-    [
-        "id",
-        "role",
-        "is_guest",
-        "is_active",
-        "progress",
-        "created_at",
-        "modules",
-        "ai_generated_plan",
-        "status",
-    ]
+SERVER_FIELDS = (
+    "id",
+    "role",
+    "is_guest",
+    "is_active",
+    "progress",
+    "created_at",
+    "modules",
+    "ai_generated_plan",
+    "status",
 )
 
 

@@ -1,0 +1,70 @@
+"""How often: per account always, per network address unless it is switched off."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from academy import auth, config
+from academy.models import Throttle
+from tests.client import Client
+from tests.conftest import Api
+from tests.factories import PASSWORD, a_user
+from tests.races import at_once
+
+GUESS = {"email": "anna@example.com", "password": "a wrong guess"}
+
+
+@pytest.fixture
+def per_account_only(monkeypatch: pytest.MonkeyPatch, environment: None) -> Iterator[None]:
+    with monkeypatch.context() as changed:
+        changed.setenv("THROTTLE_PER_ADDRESS", "off")
+        config.settings.cache_clear()
+        yield
+    config.settings.cache_clear()
+
+
+def test_A11_the_31st_guest_of_an_hour_waits(api: Api, session: Session) -> None:
+    statuses = [api().post("/api/auth/guest-login").status for _ in range(30)]
+    assert set(statuses) == {200}
+    reply = api().post("/api/auth/guest-login")
+    assert (reply.status, reply.code) == (429, "rate_limited")
+    assert 1 <= int(reply.headers["retry-after"]) <= 3600
+    assert Client(address="198.51.100.1").post("/api/auth/guest-login").status == 200
+    session.execute(update(Throttle).values(window_ends_at=Throttle.window_ends_at - timedelta(hours=1)))
+    session.commit()
+    assert api().post("/api/auth/guest-login").status == 200
+
+
+def test_A6_what_a_header_claims_changes_nothing(api: Api) -> None:
+    for number in range(30):
+        api().post("/api/auth/guest-login", x_forwarded_for=f"192.0.2.{number}")
+    assert api().post("/api/auth/guest-login", x_forwarded_for="192.0.2.99").status == 429
+
+
+def test_addresses_count_nothing_where_that_is_switched_off(api: Api, per_account_only: None) -> None:
+    assert {api().post("/api/auth/guest-login").status for _ in range(31)} == {200}
+
+
+def test_A6_the_sixth_wrong_password_waits_even_there(api: Api, per_account_only: None) -> None:
+    a_user(email="anna@example.com", password_hash=auth.hash_password(PASSWORD))
+    assert {api().post("/api/auth/login", GUESS).status for _ in range(5)} == {401}
+    reply = api().post("/api/auth/login", {**GUESS, "password": PASSWORD})
+    assert (reply.status, reply.code) == (429, "rate_limited")
+    elsewhere = Client(address="198.51.100.1")
+    assert elsewhere.post("/api/auth/login", {**GUESS, "password": PASSWORD}).status == 200
+
+
+def test_A6_the_right_password_forgives_the_wrong_ones(api: Api) -> None:
+    a_user(email="anna@example.com", password_hash=auth.hash_password(PASSWORD))
+    for _ in range(3):
+        for _ in range(4):
+            assert api().post("/api/auth/login", GUESS).status == 401
+        assert api().post("/api/auth/login", {**GUESS, "password": PASSWORD}).status == 200
+
+
+def test_A6_of_twenty_guesses_at_once_five_are_looked_at(committed: None, per_account_only: None) -> None:
+    statuses = at_once(lambda _: Client().post("/api/auth/login", GUESS).status, range(20))
+    assert (statuses.count(401), statuses.count(429)) == (5, 15)

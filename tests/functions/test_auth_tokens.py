@@ -1,0 +1,195 @@
+"""Tokens: forged, old, reused and ended ones."""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from academy import auth, config, crypto
+from academy.models import RefreshToken, User
+from tests.client import Client, Reply
+from tests.conftest import SECRET, Api
+from tests.factories import a_login_of
+from tests.races import at_once
+
+CLAIMS: dict[str, Any] = {"iss": "academy", "aud": "api", "sub": "x", "sid": str(uuid4()), "jti": "j"}
+
+
+def refresh(client: Client, token: str) -> Reply:
+    return client.post("/api/auth/refresh", {"refresh_token": token})
+
+
+def guest_tokens(api: Api) -> dict[str, Any]:
+    return dict(api().post("/api/auth/guest-login").body)
+
+
+def signed(
+    changes: dict[str, Any], *, key: bytes | None = None, headers: dict[str, Any] | None = None
+) -> str:
+    """A token like ours with something changed; `None` leaves a claim out."""
+    now = datetime.now(UTC)
+    claims = {**CLAIMS, "iat": now, "exp": now + timedelta(hours=1), **changes}
+    kept = {name: value for name, value in claims.items() if value is not None}
+    secret = crypto.secrets()[0]
+    ours = {"typ": "at+jwt", "kid": crypto.key_id(secret).hex()}
+    return jwt.encode(
+        kept, key or crypto.derive(secret, "token"), "HS256", headers={**ours, **(headers or {})}
+    )
+
+
+def unsigned(header: dict[str, Any]) -> str:
+    parts = (json.dumps(part).encode() for part in (header, {**CLAIMS, "exp": 9e9}))
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
+
+
+@pytest.mark.usefixtures("environment")
+class TestA7Forgeries:
+    def forged(self, sub: str) -> Iterator[str]:
+        mine = {"sub": sub}
+        yield ""
+        yield "a.b.c"
+        yield "x" * 100_000
+        yield unsigned({"alg": "none", "typ": "at+jwt"})
+        yield unsigned({"alg": "HS256", "typ": "at+jwt"})
+        yield unsigned({"alg": "RS256", "typ": "at+jwt", "jku": "https://evil.example/keys"})
+        yield signed(mine, key=b"k" * 32)
+        yield signed(mine, key=SECRET.encode())
+        yield signed(mine, headers={"kid": "../../dev/null"})
+        yield signed(mine, headers={"kid": "' OR 1=1 --"})
+        yield signed(mine, headers={"typ": "JWT"})
+        yield signed(mine, headers={"typ": "ws+jwt"})
+        yield signed({**mine, "iss": "somebody"})
+        yield signed({**mine, "aud": "ws"})
+        yield signed({**mine, "exp": None})
+        yield signed({**mine, "exp": 10**30})
+        yield signed({**mine, "sid": None})
+        yield signed({**mine, "sid": "no uuid"})
+        yield signed({**mine, "jti": None})
+        yield signed({**mine, "nbf": datetime.now(UTC) + timedelta(hours=1)})
+        yield signed({**mine, "exp": datetime.now(UTC) - timedelta(minutes=1)})
+        yield signed(mine, headers={"crit": ["exp"]})
+
+    def test_A7_none_of_them_opens_anything(self, api: Api, user: User) -> None:
+        statuses = {Client(token=token or " ").get("/api/auth/me").status for token in self.forged(user.id)}
+        assert statuses == {401}
+
+    def test_A7_a_refresh_token_is_no_access_token(self, api: Api) -> None:
+        assert Client(token=guest_tokens(api)["refresh_token"]).get("/api/auth/me").status == 401
+
+
+@contextmanager
+def secrets(monkeypatch: pytest.MonkeyPatch, newest: str, previous: str | None) -> Iterator[None]:
+    with monkeypatch.context() as environment:
+        environment.setenv("SECRET_KEY", newest)
+        if previous:
+            environment.setenv("SECRET_KEY_PREVIOUS", previous)
+        config.settings.cache_clear()
+        yield
+    config.settings.cache_clear()
+
+
+def test_A8_an_old_key_reads_until_it_is_retired(
+    api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = api(user)
+    newer = "the newer secret key of the tests"
+    with secrets(monkeypatch, newer, SECRET):
+        assert client.get("/api/auth/me").status == 200
+        assert Client(token=a_login_of(user)).get("/api/auth/me").status == 200
+    with secrets(monkeypatch, newer, None):
+        assert client.get("/api/auth/me").status == 401
+
+
+def test_A8_a_short_key_does_not_start(monkeypatch: pytest.MonkeyPatch, environment: None) -> None:
+    with pytest.raises(ValueError, match="at least 32 bytes"), secrets(monkeypatch, "short", None):
+        config.settings()
+    config.settings.cache_clear()
+
+
+class TestA9Refreshing:
+    def test_A9_each_token_brings_the_next(self, api: Api) -> None:
+        first = guest_tokens(api)
+        second = refresh(api(), first["refresh_token"])
+        assert (second.status, second.body["user"]) == (200, first["user"])
+        assert second.body["refresh_token"] != first["refresh_token"]
+        assert refresh(api(), second.body["refresh_token"]).status == 200
+        assert Client(token=second.body["access_token"]).get("/api/auth/me").status == 200
+
+    def test_A9_a_lost_answer_can_be_had_again(self, api: Api) -> None:
+        first = guest_tokens(api)["refresh_token"]
+        lost, again = refresh(api(), first), refresh(api(), first)
+        assert lost.body["refresh_token"] == again.body["refresh_token"]
+
+    def test_A9_a_used_token_that_comes_late_ends_its_family(self, api: Api, session: Session) -> None:
+        first = guest_tokens(api)["refresh_token"]
+        second = refresh(api(), first).body
+        long_ago = datetime.now(UTC) - timedelta(seconds=11)
+        session.execute(
+            update(RefreshToken).where(RefreshToken.used_at.is_not(None)).values(used_at=long_ago)
+        )
+        session.commit()
+        assert refresh(api(), first).code == "refresh_reused"
+        assert refresh(api(), second["refresh_token"]).status == 401
+        assert Client(token=second["access_token"]).get("/api/auth/me").status == 401
+
+    def test_A9_a_token_whose_successor_was_used_has_been_stolen(self, api: Api) -> None:
+        first = guest_tokens(api)["refresh_token"]
+        second = refresh(api(), first).body["refresh_token"]
+        third = refresh(api(), second).body["refresh_token"]
+        assert refresh(api(), first).code == "refresh_reused"
+        assert refresh(api(), third).status == 401
+
+    def test_A9_another_log_in_of_the_same_user_lives_on(self, api: Api, user: User) -> None:
+        elsewhere = api(user)
+        first = guest_tokens(api)["refresh_token"]
+        refresh(api(), refresh(api(), first).body["refresh_token"])
+        refresh(api(), first)
+        assert elsewhere.get("/api/auth/me").status == 200
+
+    def test_A9_twenty_at_once_rotate_once(self, committed: None) -> None:
+        first = Client().post("/api/auth/guest-login").body["refresh_token"]
+        replies = at_once(lambda _: refresh(Client(), first), range(20))
+        assert {reply.status for reply in replies} == {200}
+        assert len({reply.body["refresh_token"] for reply in replies}) == 1
+
+    def test_only_its_hash_is_kept(self, api: Api, session: Session) -> None:
+        token = guest_tokens(api)["refresh_token"]
+        [stored] = session.scalars(select(RefreshToken.token_hash)).all()
+        assert token.encode() not in stored
+
+    @pytest.mark.parametrize("token", ["", "unknown", "я", "x" * 200])
+    def test_an_unknown_token_is_refused(self, api: Api, token: str) -> None:
+        assert refresh(api(), token).status == 401
+
+
+class TestA10LoggingOut:
+    def test_A10_a_log_out_is_immediate_and_for_this_log_in_alone(self, api: Api, user: User) -> None:
+        here, there = api(user), api(user)
+        reply = here.post("/api/auth/logout")
+        assert reply.status == 204
+        assert reply.cookies[0].startswith('ws_token=""')
+        assert (here.get("/api/auth/me").status, there.get("/api/auth/me").status) == (401, 200)
+
+    def test_A10_logging_out_everywhere_ends_every_log_in(self, api: Api, user: User) -> None:
+        here, there = api(user), api(user)
+        assert here.post("/api/auth/logout-all").status == 204
+        assert (here.get("/api/auth/me").status, there.get("/api/auth/me").status) == (401, 401)
+
+    def test_A10_a_log_out_ends_the_refresh_token_too(self, api: Api) -> None:
+        tokens = guest_tokens(api)
+        Client(token=tokens["access_token"]).post("/api/auth/logout")
+        assert refresh(api(), tokens["refresh_token"]).status == 401
+
+
+def test_the_socket_token_ends_with_its_log_in(api: Api, user: User, session: Session) -> None:
+    login_id = auth.read_token(a_login_of(user)).login_id
+    claims = auth.read_token(auth.issue_token(user.id, login_id, audience="ws"), audience="ws")
+    assert auth.user_of(session, claims).id == user.id
