@@ -75,6 +75,13 @@ def session(transaction: Connection) -> Iterator[Session]:
 
 
 @pytest.fixture
+def session_of_its_own(environment: None) -> Iterator[Session]:
+    """A look at what is committed."""
+    with db.session_factory()() as session:
+        yield session
+
+
+@pytest.fixture
 def committed(environment: None, database: postgres.Server) -> Iterator[None]:
     """For races: real commits on many connections, and every table emptied afterwards."""
     yield

@@ -113,6 +113,15 @@ class ScriptedModel:
         """Says these pieces over and over, one each `every` seconds, and never comes to an end."""
         self._add(lambda exchange: exchange.drip(pieces or ("drop ",), every))
 
+    def waits(self, until: threading.Event, *pieces: str) -> None:
+        """Answers with these pieces once `until` is set."""
+
+        def turn(exchange: Exchange) -> None:
+            until.wait(10)
+            exchange.say(_pieces(pieces), "stop", USAGE)
+
+        self._add(turn)
+
     def keeps_silent(self, *, after_headers: bool = False) -> None:
         self._add(lambda exchange: exchange.keep_silent(after_headers))
 
