@@ -1,5 +1,7 @@
 """A course's life with the tutor: what is asked of the model, what is kept, what costs nothing twice."""
 
+from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -218,14 +220,17 @@ class TestRaces:
     ) -> None:
         learner = Learner(client_of(a_user())).planned()
         track_id = learner.here["track_id"]
-        model.drips("мед", "лен", "но", every=0.1)
+        deleted_it = Event()
+        model.waits(deleted_it, "слишком поздно")
 
         def act(what: str) -> Reply:
             if what == "speak":
                 return learner.ask("module-chat", **learner.here, module_id="1", message="И?")
             while len(model.requests) < 3:
-                pass
-            return learner.client.delete(f"/api/tracks/{track_id}")
+                sleep(0.01)
+            reply = learner.client.delete(f"/api/tracks/{track_id}")
+            deleted_it.set()
+            return reply
 
         spoken, deleted = at_once(act, ["speak", "delete"])
         assert deleted.status == 200
