@@ -95,20 +95,21 @@ def _make_venv() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
     # The base interpreter: this one may be that of the environment which has just been removed.
     base = getattr(sys, "_base_executable", None) or sys.executable
-    if subprocess.run([base, "-m", "venv", VENV]).returncode != 0:
-        sys.exit("The virtual environment .venv could not be made: see the reason above.")
+    made = subprocess.run([base, "-m", "venv", VENV], capture_output=True, text=True)
+    if made.returncode != 0:
+        sys.exit(f"The virtual environment .venv could not be made: {(made.stdout + made.stderr).strip()}")
 
 
 def _with_uv() -> bool:
     """Install with uv, which takes seconds; it ignores pip's configuration and may fail where pip works."""
-    if not _run("-m", "pip", "install", "--require-hashes", "-r", INSTALLER):
+    if not _run("pip", "install", "-qq", "--require-hashes", "-r", INSTALLER):
         return False
-    return _run("-m", "uv", "pip", "install", "--python", INTERPRETER, *_hashed_lists())
+    return _run("uv", "pip", "install", "-q", "--python", INTERPRETER, *_hashed_lists())
 
 
 def _with_pip() -> bool:
     print("uv could not do it; pip takes about a minute …", flush=True)
-    return _run("-m", "pip", "install", *_hashed_lists())
+    return _run("pip", "install", "-qq", *_hashed_lists())
 
 
 def _hashed_lists() -> "list[str | Path]":
@@ -119,9 +120,9 @@ def _dotted(version: "tuple[object, ...]") -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def _run(*arguments: "str | Path") -> bool:
+def _run(module: str, *arguments: "str | Path") -> bool:
     environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_USER="0")
-    return subprocess.run([INTERPRETER, *arguments, "--quiet"], env=environment).returncode == 0
+    return subprocess.run([INTERPRETER, "-m", module, *arguments], env=environment).returncode == 0
 
 
 if __name__ == "__main__":

@@ -55,7 +55,10 @@ def migrate(database: Database) -> None:
         upgrade(database.owner_url, app if app != owner else None)
     except (SQLAlchemyError, CommandError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise Trouble(f"The migrations failed: {reason}") from None
+        raise Trouble(
+            f"The migrations failed ({reason}): check that MIGRATION_DATABASE_URL, or else DATABASE_URL, "
+            "names the role that owns the schema."
+        ) from None
 
 
 def _given(env: Mapping[str, str]) -> Database:
@@ -83,10 +86,13 @@ def up(env: Mapping[str, str]) -> None:
         print(f"There is nothing to start: {_given(env).place} is used.")
         return
     server = postgres.attach(POSTGRES) or _start_in_background()
-    print(
-        f"Postgres is up; its data is in {server.home}. `make stop-all` ends it.\nDATABASE_URL={server.url}"
-    )
-    print(f"MIGRATION_DATABASE_URL={server.owner_url}")
+    print(f"Postgres is up; its data is in {server.home}. `make stop-all` ends it.")
+    print(f"DATABASE_URL={_plain(server.url)}\nMIGRATION_DATABASE_URL={_plain(server.owner_url)}")
+
+
+def _plain(url: str) -> str:
+    """The URL as other programs read it, without SQLAlchemy's name of the driver."""
+    return url.replace("+psycopg", "", 1)
 
 
 def _start_in_background() -> postgres.Server:

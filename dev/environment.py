@@ -9,6 +9,7 @@ import psycopg
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from academy.config import Settings
 from dev.local import LOCAL, ROOT, kept_secret
@@ -81,12 +82,16 @@ def checked(env: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(map(str, first["loc"])).upper()
-        raise Trouble(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise Trouble(f"{reason if name in reason else f'{name}: {reason}'}.") from None
 
 
 def check_database(url: str) -> None:
     """A `Trouble` unless the database answers; it names host and port, never the password."""
-    target = make_url(url)
+    try:
+        target = make_url(url)
+    except (ArgumentError, ValueError):
+        raise Trouble("DATABASE_URL has to look like postgresql://user:password@host:5432/name.") from None
     try:
         psycopg.connect(_conninfo(target), connect_timeout=CONNECT_SECONDS).close()
     except psycopg.Error as error:

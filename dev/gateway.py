@@ -3,7 +3,6 @@
 import argparse
 import os
 import socket
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,10 +11,9 @@ from starlette.routing import Mount
 from dev import docs
 from dev.http_api import QUOTAS, HttpApi, Limits
 from dev.runtime import Runtime
-from dev.sam import Template
+from dev.sam import TEMPLATE, Template
 from dev.trouble import told
 
-TEMPLATE = Path(__file__).parents[1] / "infra" / "template.yaml"
 # Enough for a reply under way; a model call that is still running is cut, as by a deploy.
 GOODBYE_SECONDS = 3
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dev.runtime import Runtime
-from dev.sam import Template
+from dev.sam import TEMPLATE, Template
 from dev.trouble import Trouble, told
 
-TEMPLATE = Path(__file__).parents[1] / "infra" / "template.yaml"
 Document = dict[str, Any]
 
 

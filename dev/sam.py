@@ -15,6 +15,7 @@ import yaml
 
 from dev.trouble import Trouble
 
+TEMPLATE = Path(__file__).parents[1] / "infra" / "template.yaml"
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
 STACK = "academy-local"

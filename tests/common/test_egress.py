@@ -319,8 +319,9 @@ class TestDeadline:
             now[0] = 7.5
             stream.write(b"x", timeout)
             assert stream.get_extra_info("socket").gettimeout() == waits
-            listener.accept()[0].close()
-            assert stream.read(1, timeout) == b""
+            with listener.accept()[0] as other_end:
+                other_end.send(other_end.recv(1))
+            assert stream.read(1, timeout) == b"x"
             assert stream.get_extra_info("socket").gettimeout() == waits
             stream.close()
 

@@ -7,11 +7,10 @@ import pytest
 
 from academy.http import LambdaHandler
 from academy.http.dependencies import PUBLIC_ROUTES, UPGRADES
-from dev.gateway import TEMPLATE
 from dev.local import ROOT
 from dev.openapi import merged
 from dev.routing import Router
-from dev.sam import Template
+from dev.sam import TEMPLATE, Template
 
 DESCRIPTION = ROOT / "docs" / "openapi.json"
 

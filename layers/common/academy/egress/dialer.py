@@ -165,8 +165,8 @@ class _Stream(httpcore2.NetworkStream):
             raise
         return _Stream(secured, self.limits)
 
-    def get_extra_info(self, info: str) -> Any:  # noqa: ARG002 - the signature is httpcore2's
-        return None
+    def get_extra_info(self, info: str) -> Any:
+        return self.connection if info == "socket" else None
 
     def close(self) -> None:
         self.connection.close()

@@ -21,7 +21,7 @@ def parse(body: bytes) -> Any:
     """The value of a JSON text. Raises `MalformedBody`."""
     try:
         value = json.loads(
-            body,
+            body.decode("utf-8-sig"),  # left to itself, json takes UTF-16 and UTF-32 as well
             parse_constant=_refuse_constant,
             parse_float=_parse_float,
             parse_int=_parse_int,
