@@ -43,7 +43,7 @@ def _started(resources: ExitStack) -> Stack:
     env = environment.load()
     port = environment.port(env)
     resources.enter_context(only_one(STACK, ALREADY))
-    listening = resources.enter_context(_listening(port))
+    listening = resources.enter_context(listen_on(port))
     settings = environment.with_defaults(env, port)
     stored = resources.enter_context(database.ready(settings))
     settings["DATABASE_URL"] = stored.url
@@ -60,7 +60,7 @@ def _started(resources: ExitStack) -> Stack:
     return Stack(listening, settings, endpoint)
 
 
-def _listening(port: int) -> socket.socket:
+def listen_on(port: int) -> socket.socket:
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

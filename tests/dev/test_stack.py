@@ -8,32 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from dev import environment, postgres
+from dev import environment, postgres, supervisor
 from dev.local import ROOT
 from dev.trouble import Trouble
 
 PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "functions", ROOT / "layers" / "common")))
 
 
-def start(**settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "dev.stack"],
-        env={**os.environ, "PYTHONPATH": PATHS, **settings},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        stdin=subprocess.DEVNULL,
-    )
-
-
 def test_a_busy_port_is_one_sentence_that_names_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        done = start(PORT=str(port))
-    assert done.returncode == 1
-    assert f"Port {port} cannot be used" in done.stderr
-    assert "Traceback" not in done.stderr
+        with pytest.raises(Trouble, match=f"Port {port} cannot be used .* PORT=8001 make dev"):
+            supervisor.listen_on(port)
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536"])
