@@ -61,7 +61,7 @@ bench: install  ## Measure
 	@$(RUN) dev.bench
 
 prove: install  ## The tests that need minutes
-	@$(RUN) pytest -m prove $(ARGS)
+	@$(RUN) pytest -q -s -m prove $(ARGS)
 
 clean:  ## Remove what can be made again; the data in .local/ stays
 	@rm -rf .venv .aws-sam .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis
