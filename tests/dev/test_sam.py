@@ -1,0 +1,134 @@
+"""The template is read as CloudFormation reads it, and routes are chosen as API Gateway chooses them."""
+
+from pathlib import Path
+
+import pytest
+
+from dev.routing import Router
+from dev.sam import Route, Template, TemplateError
+
+TEMPLATE = """
+Parameters:
+  Origins: {Type: CommaDelimitedList, Default: "http://a, http://b"}
+  Level: {Type: String, Default: INFO}
+  Secret: {Type: String}
+Mappings:
+  Sizes: {local: {Memory: 512}}
+Globals:
+  Function:
+    Timeout: 10
+    Environment: {Variables: {LEVEL: !Ref Level, QUEUE: !Ref Queue, SHARED: common}}
+Resources:
+  First:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: first.routes.handler
+      MemorySize: !FindInMap [Sizes, local, Memory]
+      Environment:
+        Variables:
+          SHARED: own
+          ORIGINS: !Join [",", !Ref Origins]
+          SECRET: !Ref Secret
+          ARN: !Sub "${AWS::Region}/${Table.Arn}/${Word}/${!literal}"
+          WORDS: !Sub ["${Word}", {Word: !Ref Level}]
+      Events:
+        Any: {Type: HttpApi, Properties: {Method: any, Path: "/first/{proxy+}"}}
+        Rest: {Type: HttpApi}
+        Other: {Type: Schedule}
+  Word: {Type: AWS::Serverless::HttpApi}
+  Queue: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}
+  Table: {Type: AWS::DynamoDB::Table, Properties: {TableName: people}}
+"""
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Template:
+    return written(tmp_path, TEMPLATE, {"Level": "DEBUG"})
+
+
+def written(folder: Path, text: str, parameters: dict[str, str] | None = None) -> Template:
+    (folder / "template.yaml").write_text(text)
+    return Template(folder / "template.yaml", parameters=parameters, endpoint="http://127.0.0.1:1")
+
+
+class TestTemplate:
+    def test_a_functions_settings_go_over_the_global_ones(self, template: Template) -> None:
+        function = template.functions["First"]
+        assert (function.timeout, function.memory) == (10, 512)
+        assert function.environment["SHARED"] == "own"
+
+    def test_a_given_parameter_goes_over_its_default_and_a_missing_one_is_empty(
+        self, template: Template
+    ) -> None:
+        environment = template.functions["First"].environment
+        assert (environment["LEVEL"], environment["SECRET"]) == ("DEBUG", "")
+
+    def test_intrinsic_functions_are_worked_out(self, template: Template) -> None:
+        environment = template.functions["First"].environment
+        assert environment["ORIGINS"] == "http://a,http://b"
+        assert environment["ARN"] == (
+            "us-east-1/arn:aws:dynamodb:us-east-1:123456789012:table/people/Word/${literal}"
+        )
+        assert environment["WORDS"] == "DEBUG"
+
+    def test_a_queue_is_referred_to_by_its_url(self, template: Template) -> None:
+        url = template.functions["First"].environment["QUEUE"]
+        assert url == "http://127.0.0.1:1/123456789012/academy-local-Queue.fifo"
+
+    def test_only_http_events_are_routes(self, template: Template) -> None:
+        assert [route.key for route in template.routes] == ["ANY /first/{proxy+}", "$default"]
+
+    def test_what_is_not_understood_is_refused_by_name(self, tmp_path: Path) -> None:
+        template = written(tmp_path, "Resources: {A: {Type: T, Properties: {B: !Cidr [a, 1, 2]}}}")
+        with pytest.raises(TemplateError, match="Fn::Cidr"):
+            list(template.resources("T"))
+
+    def test_a_reference_to_nothing_is_refused(self, tmp_path: Path) -> None:
+        template = written(tmp_path, "Resources: {A: {Type: T, Properties: {B: !Ref Nobody}}}")
+        with pytest.raises(TemplateError, match="refers to Nobody"):
+            list(template.resources("T"))
+
+    @pytest.mark.parametrize("text", ["Resources: [", "- a list"])
+    def test_what_is_no_template_is_one_sentence(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(TemplateError, match=r"template\.yaml"):
+            written(tmp_path, text)
+
+
+class TestRouting:
+    # The example of the developer guide, in an order that would mislead whoever takes the first that fits.
+    ROUTES = (
+        "$default",
+        "ANY /{proxy+}",
+        "GET /pets/{proxy+}",
+        "ANY /pets/dog/{id}",
+        "GET /pets/dog/{id}",
+        "GET /pets/dog/1",
+    )
+
+    @pytest.mark.parametrize(
+        ("method", "path", "key"),
+        [
+            ("GET", "/pets/dog/1", "GET /pets/dog/1"),
+            ("GET", "/pets/dog/2", "GET /pets/dog/{id}"),
+            ("PUT", "/pets/dog/2", "ANY /pets/dog/{id}"),
+            ("GET", "/pets/cat/1", "GET /pets/{proxy+}"),
+            ("GET", "/pets/dog/2/more", "GET /pets/{proxy+}"),
+            ("POST", "/pets/cat/1", "ANY /{proxy+}"),
+            ("POST", "/", "$default"),
+        ],
+    )
+    def test_the_most_specific_route_that_takes_the_method_wins(
+        self, method: str, path: str, key: str
+    ) -> None:
+        match = Router(Route(key, "F") for key in self.ROUTES).match(method, path)
+        assert match is not None
+        assert match.route.key == key
+
+    def test_variables_are_handed_over(self) -> None:
+        match = Router([Route("ANY /a/{id}/{rest+}", "F")]).match("GET", "/a/1/b/c")
+        assert match is not None
+        assert match.parameters == {"id": "1", "rest": "b/c"}
+
+    @pytest.mark.parametrize("path", ["/a", "/a/", "/ab", "/b/a"])
+    def test_a_variable_is_never_empty_and_a_path_never_half_matched(self, path: str) -> None:
+        assert Router([Route("ANY /a/{rest+}", "F")]).match("GET", path) is None
