@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from academy.http.idempotency import claim
 from academy.http.problems import RENDERERS
 
 Event = dict[str, Any]
+_THREAD = threading.local()
 
 
 class LambdaHandler:
@@ -57,12 +59,21 @@ def lambda_handler(*routers: APIRouter) -> LambdaHandler:
     return LambdaHandler(*routers)
 
 
+class _Loop:
+    """A thread's event loop, closed when the thread is gone."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+
+    def __del__(self) -> None:
+        self._loop.close()
+
+
 def _ensure_event_loop() -> None:
-    # Mangum makes a loop in the thread that builds it; whoever calls us may be another one.
-    try:
-        asyncio.get_event_loop()
-    except RuntimeError:
-        asyncio.set_event_loop(asyncio.new_event_loop())
+    # Mangum runs on the loop of the thread it is called in, and makes one only where it was built.
+    if not hasattr(_THREAD, "loop"):
+        _THREAD.loop = _Loop()
 
 
 def _traced(adapter: Callable[[Event, Any], dict[str, Any]]) -> Callable[[Event, Any], dict[str, Any]]:
