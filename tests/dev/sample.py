@@ -1,5 +1,6 @@
 """Handlers as the gateway's tests need them: each does one thing that API Gateway has an opinion on."""
 
+import json
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ Event = dict[str, Any]
 def echo(event: Event, context: Any) -> Event:
     """The event itself, and what the context says."""
     seen = {"event": event, "function": context.function_name, "request_id": context.aws_request_id}
-    return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": _json(seen)}
+    return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(seen)}
 
 
 def bare(event: Event, context: Any) -> Any:
@@ -31,8 +32,12 @@ def raises(event: Event, context: Any) -> Event:
 
 
 def slow(event: Event, context: Any) -> Event:
-    time.sleep(0.6)
+    time.sleep(1.2)
     return {"statusCode": 200}
+
+
+def huge(event: Event, context: Any) -> Event:
+    return {"statusCode": 200, "body": "x" * 6 * 1024 * 1024}
 
 
 def malformed(event: Event, context: Any) -> Event:
@@ -41,9 +46,3 @@ def malformed(event: Event, context: Any) -> Event:
 
 def unserialisable(event: Event, context: Any) -> Event:
     return {"statusCode": 200, "body": object()}
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value)

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +99,15 @@ class TestEvents:
         event = ask("POST", "/things/1", b"\xff\x00", Content_Type="application/octet-stream").json["event"]
         assert (event["body"], event["isBase64Encoded"]) == ("/wA=", True)
 
+    def test_a_chunked_body_arrives_whole_with_its_length(self, ask: Gateway) -> None:
+        connection = HTTPConnection("127.0.0.1", ask.port, timeout=10)
+        with closing(connection):
+            headers = {"Content-Type": "text/plain"}
+            connection.request("POST", "/things/1", iter([b"one ", b"two"]), headers, encode_chunked=True)
+            event = json.loads(connection.getresponse().read())["event"]
+        assert (event["body"], event["headers"]["content-length"]) == ("one two", "7")
+        assert "transfer-encoding" not in event["headers"]
+
     def test_every_invocation_has_a_context_of_its_own(self, ask: Gateway) -> None:
         first, second = (ask("GET", "/things/1").json for _ in range(2))
         assert first["function"] == second["function"] == "Echo"
@@ -138,8 +147,24 @@ class TestAnswers:
         answer = ask("GET", "/nowhere")
         assert (answer.status, answer.json) == (404, {"message": "Not Found"})
 
+    def test_head_reaches_the_function_and_its_answer_has_no_body(self, ask: Gateway) -> None:
+        answer = ask("HEAD", "/things/1/2")
+        assert (answer.status, answer.body) == (200, b"")
+
+    def test_the_answer_names_the_request(self, ask: Gateway) -> None:
+        answer = ask("GET", "/things/1")
+        assert answer.header("apigw-requestid") == answer.json["event"]["requestContext"]["requestId"]
+
 
 class TestLimits:
+    def test_a_function_over_its_own_time_has_failed(self) -> None:
+        with serving() as ask:
+            answer = ask("GET", "/impatient")
+        assert (answer.status, answer.json) == (500, {"message": "Internal Server Error"})
+
+    def test_an_answer_over_lambdas_limit_has_failed(self, ask: Gateway) -> None:
+        assert ask("GET", "/huge").status == 500
+
     def test_a_slow_function_is_unavailable(self) -> None:
         with serving(Limits(seconds=0.2)) as ask:
             answer = ask("GET", "/slow")

@@ -1,0 +1,149 @@
+"""`make dev` through a day's work: start, a broken edit, its repair, a second start, and a sudden end."""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import pytest
+
+from dev.local import ROOT
+
+PARTS = ("dev", "functions", "infra", "layers")
+SECONDS = 60
+
+
+class Checkout:
+    """A copy of the sources, so that a stack of the real checkout is none of our business."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for part in PARTS:
+            shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        roots = (root, root / "functions", root / "layers" / "common")
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PORT": str(self.port),
+            "PYTHONPATH": os.pathsep.join(map(str, roots)),
+        }
+
+    def run(self, module: str, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.root,
+            env={**self.environment, **settings},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+
+    @contextmanager
+    def stack(self) -> Iterator["subprocess.Popen[bytes]"]:
+        with (self.root / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dev.stack"],
+                cwd=self.root,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+
+    def status(self, path: str) -> int | None:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except (OSError, HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    @property
+    def log(self) -> str:
+        return (self.root / "log").read_text()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+def eventually(fact: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + SECONDS
+    while not fact() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return fact()
+
+
+def test_it_starts_reloads_survives_a_broken_edit_and_ends_on_sigterm(checkout: Checkout) -> None:
+    routes = checkout.root / "functions" / "tracks" / "routes.py"
+    sound = routes.read_text()
+    with checkout.stack() as stack:
+        assert eventually(lambda: checkout.status("/api/health") == 200), checkout.log
+        assert checkout.status("/docs") == checkout.status("/openapi.json") == 200
+
+        second = checkout.run("dev.stack")
+        assert (second.returncode, second.stderr.splitlines()) == (
+            1,
+            ["`make dev` already runs in this checkout: use that one, or end it with `make stop-all`."],
+        )
+
+        routes.write_text(sound + "def (\n")
+        assert eventually(lambda: checkout.status("/api/tracks") == 500), checkout.log
+        assert "SyntaxError" in checkout.log
+        assert checkout.status("/api/health") == 200
+
+        routes.write_text(sound)
+        assert eventually(lambda: checkout.status("/api/tracks") == 401), checkout.log
+
+        assert "Stopped the stack" in checkout.run("dev.stop").stdout
+        assert stack.wait(SECONDS) == 0
+    assert checkout.status("/api/health") is None
+
+
+def test_a_killed_supervisor_leaves_nothing_behind(checkout: Checkout) -> None:
+    with checkout.stack() as stack:
+        assert eventually(lambda: checkout.status("/api/health") == 200), checkout.log
+        stack.send_signal(signal.SIGKILL)
+        assert stack.wait(SECONDS) == -signal.SIGKILL
+    # Postgres inherited this lock: who gets it knows that the server is gone.
+    with (checkout.root / ".local" / "postgres" / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    assert eventually(lambda: checkout.status("/api/health") is None)
+
+
+def test_the_database_alone_comes_up_keeps_its_data_is_reset_and_stops(checkout: Checkout) -> None:
+    up = checkout.run("dev.database", "up")
+    assert "DATABASE_URL=postgresql://academy_app:" in up.stdout, up.stderr
+    assert "The schema is up to date" in checkout.run("dev.database", "migrate").stdout
+
+    refused = checkout.run("dev.database", "reset")
+    assert (refused.returncode, refused.stderr) == (1, "Nothing was dropped.\n")
+    done = checkout.run("dev.database", "reset", CONFIRM="yes")
+    assert (done.returncode, done.stdout) == (0, "All data is gone; the schema is new.\n"), done.stderr
+
+    assert "Stopped the database" in checkout.run("dev.stop").stdout
+    assert "Nothing of this checkout was running" in checkout.run("dev.stop").stdout
+
+
+def test_a_database_of_ones_own_is_never_reset(checkout: Checkout) -> None:
+    done = checkout.run("dev.database", "reset", CONFIRM="yes", DATABASE_URL="postgresql://me@localhost/mine")
+    assert done.returncode == 1
+    assert "never a database of yours" in done.stderr
