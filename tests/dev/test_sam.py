@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dev.routing import Router
-from dev.sam import Route, Template, TemplateError
+from dev.sam import QueueSource, Route, Schedule, Template, TemplateError, WebSocketApi, WebSocketRoute
 
 TEMPLATE = """
 Parameters:
@@ -38,6 +38,40 @@ Resources:
   Word: {Type: AWS::Serverless::HttpApi}
   Queue: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}
   Table: {Type: AWS::DynamoDB::Table, Properties: {TableName: people}}
+"""
+SOURCES = """
+Resources:
+  Socket:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      StageName: live
+      RouteSelectionExpression: $request.body.meta.action
+      Routes:
+        $connect: {FunctionArn: !GetAtt Worker.Arn}
+        send: {FunctionArn: !Ref Worker.Alias, IntegrationTimeout: 500}
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: worker.handler
+      Environment:
+        Variables:
+          NAME: !GetAtt Orders.QueueName
+          URL: !Sub "https://${Socket}.example.com/live"
+      Events:
+        Orders:
+          Type: SQS
+          Properties:
+            Queue: !GetAtt Orders.Arn
+            BatchSize: 1
+            FunctionResponseTypes: [ReportBatchItemFailures]
+            ScalingConfig: {MaximumConcurrency: 4}
+        Letters: {Type: SQS, Properties: {Queue: !GetAtt Letters.Arn}}
+        Off: {Type: SQS, Properties: {Queue: !GetAtt Letters.Arn, Enabled: false}}
+        Sweep: {Type: Schedule, Properties: {Schedule: rate(1 minute)}}
+        Tidy: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(2 hours)}}
+        Never: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 day), State: DISABLED}}
+  Orders: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}
+  Letters: {Type: AWS::SQS::Queue, Properties: {QueueName: letters}}
 """
 
 
@@ -92,6 +126,63 @@ class TestTemplate:
     def test_what_is_no_template_is_one_sentence(self, tmp_path: Path, text: str) -> None:
         with pytest.raises(TemplateError, match=r"template\.yaml"):
             written(tmp_path, text)
+
+
+class TestSources:
+    @pytest.fixture
+    def template(self, tmp_path: Path) -> Template:
+        return written(tmp_path, SOURCES)
+
+    def test_a_websocket_api_has_a_stage_a_selection_and_functions_behind_its_routes(
+        self, template: Template
+    ) -> None:
+        assert template.websocket_api == WebSocketApi(
+            stage="live",
+            selection=("meta", "action"),
+            routes={"$connect": WebSocketRoute("Worker", 29), "send": WebSocketRoute("Worker", 0.5)},
+        )
+
+    def test_a_template_without_one_has_no_stage(self, tmp_path: Path) -> None:
+        assert written(tmp_path, "Resources: {}").websocket_api.stage == ""
+
+    def test_a_queues_name_and_an_apis_id_can_be_told_to_a_function(self, template: Template) -> None:
+        environment = template.functions["Worker"].environment
+        assert environment["NAME"] == "academy-local-Orders.fifo"
+        assert environment["URL"] == "https://localapi00.example.com/live"
+
+    def test_a_queue_feeds_a_function_on_the_templates_terms_or_lambdas_own(self, template: Template) -> None:
+        orders, letters = template.queue_sources
+        assert orders == QueueSource(
+            function="Worker",
+            arn="arn:aws:sqs:us-east-1:123456789012:academy-local-Orders.fifo",
+            url="http://127.0.0.1:1/123456789012/academy-local-Orders.fifo",
+            batch_size=1,
+            partial=True,
+            concurrency=4,
+        )
+        assert (letters.batch_size, letters.partial, letters.concurrency) == (10, False, None)
+        assert (orders.is_fifo, letters.is_fifo) == (True, False)
+
+    def test_a_schedule_that_is_on_ticks(self, template: Template) -> None:
+        assert template.schedules == [
+            Schedule("academy-local-WorkerSweep", "Worker", 60, scheduler=False),
+            Schedule("academy-local-WorkerTidy", "Worker", 7200, scheduler=True),
+        ]
+
+    @pytest.mark.parametrize(
+        ("known", "unknown", "words"),
+        [
+            ("$request.body.meta.action", "$request.header.action", r"\$request\.header\.action"),
+            ("StageName: live", "Auth: {AuthType: AWS_IAM}", "gives Socket Auth"),
+            ("rate(1 minute)", "'cron(0 4 * * ? *)'", r"cron\(0 4"),
+        ],
+    )
+    def test_what_would_behave_differently_is_refused(
+        self, tmp_path: Path, known: str, unknown: str, words: str
+    ) -> None:
+        template = written(tmp_path, SOURCES.replace(known, unknown))
+        with pytest.raises(TemplateError, match=words):
+            _ = template.websocket_api, template.schedules
 
 
 class TestRouting:
