@@ -2,14 +2,13 @@
 
 from academy.errors import AppError
 from academy.http import LET_GO, CurrentUser, Router, SessionDep, lambda_handler
-from academy.http.shapes import ModuleOut
+from academy.shapes import HistoryMessage, ModuleOut
 from ai import configuration, conversations, courses, service
 from ai.schemas import (
     ConfigIn,
     ConfigOut,
     FinalizeIn,
     FinalizeOut,
-    HistoryMessage,
     LessonIn,
     LessonOut,
     ModuleChatIn,

@@ -1,14 +1,23 @@
 """The bodies of `/api/ai`."""
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, StringConstraints, WithJsonSchema
 
-from academy.http import Input, Output
-from academy.http.shapes import Difficulty, Hours, ModuleOut, SessionKey, SkillArea, Text, Title
+from academy.shapes import (
+    Difficulty,
+    HistoryMessage,
+    Hours,
+    Input,
+    ModuleOut,
+    Output,
+    SessionKey,
+    SkillArea,
+    Text,
+    Title,
+)
 from ai.plans import CoursePlan
 
 MAX_WORDS = 16_000
@@ -175,17 +184,6 @@ class ModuleCompleteOut(Success):
 
 class ModuleHistoryIn(ModuleIn):
     chat_id: UUID | None = None
-
-
-class HistoryMessage(Output):
-    id: UUID
-    chat_id: UUID
-    sender: Literal["user", "ai"] = Field(validation_alias="sender_type")
-    content: str = Field(validation_alias="message_content")
-    message_type: str
-    timestamp: datetime
-    ai_model_used: str | None
-    tokens_used: int | None
 
 
 class ModuleHistoryOut(Success):

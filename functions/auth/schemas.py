@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, computed_field
 
-from academy.http import Input, Output
+from academy.shapes import Input, Output
 
 MAX_PASSWORD_BYTES = 1024
 

@@ -11,8 +11,9 @@ from academy.http import CurrentUser, PaginatorDep, Router, SessionDep, lambda_h
 from academy.models import SESSION_KEY_LENGTH, Chat, ChatSession, Message
 from academy.paging import newest_first_key
 from academy.repositories.chats import position_key
+from academy.shapes import ChatOut, Status
 from chat import service
-from chat.schemas import Changed, ChatIn, ChatOut, MessageOut, SessionIn, SessionOut, Status, StatusIn
+from chat.schemas import Changed, ChatIn, MessageOut, SessionIn, SessionOut, StatusIn
 
 router = Router(prefix="/chat", tag="chat")
 

@@ -6,12 +6,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from academy.http import Input, Output
-from academy.http.shapes import SessionKey
+from academy.shapes import ChatType, Input, Output, SessionKey, Status
 
 Name = Annotated[str, Field(max_length=255)]
-ChatType = Literal["track_manager", "lecture_agent"]
-Status = Literal["active", "paused", "completed", "archived"]
 
 
 class SessionIn(Input):
@@ -32,16 +29,6 @@ class ChatIn(Input):
     session_id: SessionKey
     chat_name: Name = ""
     chat_type: ChatType = "track_manager"
-
-
-class ChatOut(Output):
-    id: UUID
-    session_id: str = Field(validation_alias="session_key")
-    chat_name: str
-    chat_type: ChatType
-    status: Status
-    created_at: datetime
-    updated_at: datetime
 
 
 class StatusIn(Input):

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from academy.http import Input, Output
-from academy.http.shapes import Difficulty, Hours, ModuleOut, SkillArea, Text, Title
+from academy.shapes import Difficulty, Hours, Input, ModuleOut, Output, SkillArea, Text, Title
 
 
 def _without_default(schema: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,3 +21,10 @@ def tracer() -> Tracer:
     from aws_lambda_powertools import Tracer
 
     return Tracer(auto_patch=False)
+
+
+def log_unhandled(error: Exception) -> None:
+    """Say where an error happened, without its message: that may quote what a person wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    logger.error("unhandled error", kind=type(error).__name__, frames=where)

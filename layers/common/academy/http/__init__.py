@@ -4,17 +4,14 @@ from academy.http.dependencies import LET_GO, Address, CurrentLogin, CurrentUser
 from academy.http.handler import LambdaHandler, lambda_handler
 from academy.http.pagination import PaginatorDep
 from academy.http.routing import Router
-from academy.http.schemas import Input, Output
 
 __all__ = [
     "LET_GO",
     "Address",
     "CurrentLogin",
     "CurrentUser",
-    "Input",
     "LambdaHandler",
     "OptionalUser",
-    "Output",
     "PaginatorDep",
     "Router",
     "SessionDep",

@@ -2,7 +2,6 @@
 
 import re
 import time
-import traceback
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from academy.errors import TooLarge
 from academy.http.problems import problem
-from academy.observability import logger
+from academy.observability import log_unhandled, logger
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -73,7 +72,7 @@ class Edge:
         try:
             await self.app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - Starlette has answered 500 and raises again, to be logged
-            logger.error("unhandled error", kind=type(error).__name__, frames=_frames(error))
+            log_unhandled(error)
 
 
 def _length(scope: Scope) -> int:
@@ -84,9 +83,3 @@ def _length(scope: Scope) -> int:
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
     return given if SANE_REQUEST_ID.fullmatch(given) else uuid4().hex
-
-
-def _frames(error: Exception) -> list[str]:
-    """Where it happened, without the message: that may quote what a person wrote."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from academy.http import payload
+from academy import payload
 from academy.http.idempotency import Replay, forget, remember
 
 

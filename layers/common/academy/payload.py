@@ -14,7 +14,7 @@ class MalformedBody(Invalid):
 
     def __init__(self, problem: str, loc: tuple[str | int, ...] = ()) -> None:
         error = {"loc": ["body", *loc], "msg": problem, "type": self.code}
-        super().__init__(f"The request body can't be read: {problem}.", extra={"errors": [error]})
+        super().__init__(f"This JSON can't be read: {problem}.", extra={"errors": [error]})
 
 
 def parse(body: bytes) -> Any:
