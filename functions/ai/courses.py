@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from academy import llm
+from academy.conversations import open_chat
 from academy.db import session_scope
 from academy.errors import Conflict, NotFound
 from academy.models import Chat, Message, Module, Track
@@ -16,7 +17,8 @@ from academy.observability import logger
 from academy.paging import Page
 from academy.repositories import Messages, Modules, Tracks
 from academy.repositories.tracks import is_module
-from ai import context, conversations, plans, prompts
+from academy.websocket import Audience, FinalizationComplete
+from ai import context, plans, prompts
 from ai.asking import SECONDS, ask
 from ai.conversations import Said
 from ai.plans import MAX_MODULES, CourseModule
@@ -44,8 +46,9 @@ class NotStarted(Conflict):
 class Talk:
     """A planning talk as it stands: how far it has come, and what the model needs to make modules of it."""
 
+    chat_id: UUID
     through: int
-    prompt: list[llm.Message]
+    prompt: Sequence[llm.Message]
     begun: int
 
 
@@ -74,7 +77,9 @@ def finalize(*, owner_id: str, track_id: UUID, session_key: str, skill_area: str
         track.status, track.planned_through = "active", talk.through
         session.flush()
         logger.info("course finalized", track_id=track.id, user_id=owner_id)
-        return Tracks(session).get(track_id, owner_id=owner_id).modules
+        modules = Tracks(session).get(track_id, owner_id=owner_id).modules
+    _announce(owner_id, session_key, talk.chat_id, track_id, len(modules))
+    return modules
 
 
 def start_module(*, owner_id: str, track_id: UUID, module: ModuleRef, session_key: str) -> Said:
@@ -85,9 +90,7 @@ def start_module(*, owner_id: str, track_id: UUID, module: ModuleRef, session_ke
     with session_scope() as session:
         track = Tracks(session).get(track_id, owner_id=owner_id)
         found = Modules(session).get(module, track_id=track_id, owner_id=owner_id)
-        chat = conversations.open_chat(
-            session, owner_id=owner_id, session_key=session_key, track_id=track_id, module=found
-        )
+        chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id, module=found)
         if found.ai_generated_content is not None:
             return _again(session, owner_id, chat, found.ai_generated_content)
         facts = context.track_facts(track) | context.module_facts(found)
@@ -151,14 +154,28 @@ def _module_of(track: Track, module: ModuleRef) -> Module:
 
 
 def _talk(session: Session, owner_id: str, track: Track, session_key: str, skill_area: str) -> Talk:
-    chat = conversations.open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track.id)
+    chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track.id)
     said = Messages(session).newest(chat.id, owner_id=owner_id, page=Page(limit=context.TURNS_READ))
     if not any(message.sender_type == "ai" for message in said):
         raise NoPlan
     begun = [module.title for module in track.modules if module.status != "not_started"]
     facts = context.track_facts(track) | {"skill_area": skill_area, "begun_modules": begun}
     prompt = prompts.ask(prompts.FINALIZE, facts, context.turns(said))
-    return Talk(through=said[0].position, prompt=prompt, begun=len(begun))
+    return Talk(chat.id, said[0].position, prompt, len(begun))
+
+
+def _announce(owner_id: str, session_key: str, chat_id: UUID, track_id: UUID, modules: int) -> None:
+    """Tell every tab of the session, also those that did not ask."""
+    sockets = Audience(owner_id, [session_key])
+    sockets.refresh()
+    sockets.push(
+        FinalizationComplete(
+            message=f"The course is ready: {modules} modules.",
+            chat_id=chat_id,
+            modules_created=modules,
+            track_id=track_id,
+        )
+    )
 
 
 def _is_settled(track: Track, talk: Talk) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from academy import llm
+from academy.conversations import open_chat
 from academy.db import session_scope
 from academy.errors import AppError
 from academy.models import Lesson
@@ -26,7 +27,7 @@ def generate_plan(
         track = Tracks(session).get(track_id, owner_id=owner_id)
         if chat_id and not session_key:
             session_key = Chats(session).get(chat_id, owner_id=owner_id).session_key
-        chat = conversations.open_chat(
+        chat = open_chat(
             session, owner_id=owner_id, session_key=session_key, chat_id=chat_id, track_id=track_id
         )
         facts = context.track_facts(track) | {"user_expectations": context.shortened(wishes)}
@@ -48,7 +49,7 @@ def welcome(*, owner_id: str, session_key: str, track_id: UUID | None, facts: di
     with session_scope() as session:
         if track_id is not None:
             Tracks(session).get(track_id, owner_id=owner_id)
-        chat = conversations.open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id)
+        chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id)
     question = prompts.ask(prompts.WELCOME, {name: context.shortened(fact) for name, fact in facts.items()})
     answer = ask(
         lambda model: llm.complete(question, model=model, seconds=SECONDS),

@@ -30,11 +30,11 @@ READS = (
 # Who is asking is one of them, except where nobody has to log in. A question to a model is kept before it is
 # asked and its answer after that, so it takes two transactions; making modules takes a statement for each.
 WRITES = {
-    "POST /api/ai/chat-response": 11,
+    "POST /api/ai/chat-response": 12,
     "POST /api/ai/finalize-course-plan": 16,
     "POST /api/ai/generate-lesson": 6,
     "POST /api/ai/generate-plan": 12,
-    "POST /api/ai/module-chat": 18,
+    "POST /api/ai/module-chat": 19,
     "POST /api/ai/module-chat-history": 2,
     "POST /api/ai/module-complete": 4,
     "POST /api/ai/module-learning-start": 14,

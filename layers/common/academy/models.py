@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -205,12 +206,17 @@ class ChatSession(Timestamps, Base):
         UniqueConstraint("user_id", "key"),
         Index("chat_sessions_newest_idx", "user_id", text("created_at DESC"), text("id DESC")),
         Index("chat_sessions_track_id_idx", "track_id"),
+        Index("chat_sessions_current_chat_id_idx", "current_chat_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[str] = user_fk()
     key: Mapped[str] = mapped_column(String(SESSION_KEY_LENGTH))
     track_id: Mapped[UUID | None] = mapped_column(ForeignKey("learning_tracks.id", ondelete="CASCADE"))
+    current_chat_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("chats.id", ondelete="SET NULL", use_alter=True)
+    )
+    """The chat that its owner switched to, where words go that name none."""
     session_name: Mapped[str] = mapped_column(String(255), default="")
     status: Mapped[str] = mapped_column(String(16), default="active")
 
@@ -233,7 +239,7 @@ class Chat(Timestamps, Base):
     chat_type: Mapped[str] = mapped_column(String(16))
     status: Mapped[str] = mapped_column(String(16), default="active")
 
-    session: Mapped[ChatSession] = relationship(lazy="raise")
+    session: Mapped[ChatSession] = relationship(foreign_keys=[session_id], lazy="raise")
 
     @property
     def session_key(self) -> str:
@@ -250,6 +256,12 @@ class Message(Base):
         UniqueConstraint("chat_id", "client_message_id"),
         Index("chat_messages_position_idx", "chat_id", "position"),
         Index("chat_messages_reply_to_idx", "reply_to", unique=True),
+        Index(
+            "chat_messages_unfinished_idx",
+            "chat_id",
+            "position",
+            postgresql_where=text("status IN ('pending', 'streaming')"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -264,6 +276,17 @@ class Message(Base):
     ai_model_used: Mapped[str | None] = mapped_column(String(200))
     tokens_used: Mapped[int | None]
     timestamp: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+    # What follows is about a reply while it is made.
+    claims: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often somebody began to write it; the latest alone may go on."""
+    leased_until: Mapped[datetime | None]
+    """Until when whoever claimed it is taken to be alive."""
+    next_seq: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many pieces of the text so far were shown."""
+    cancel_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    announced: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether its end was shown to those who are connected."""
 
 
 class AIUsage(Base):

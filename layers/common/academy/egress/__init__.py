@@ -4,7 +4,7 @@
 only module that loads an HTTP client.
 """
 
-from academy.egress.deadline import Deadline
+from academy.egress.deadline import Attend, Deadline
 from academy.egress.urls import UnsafeUrl, check_url, origin
 
-__all__ = ["Deadline", "UnsafeUrl", "check_url", "origin"]
+__all__ = ["Attend", "Deadline", "UnsafeUrl", "check_url", "origin"]

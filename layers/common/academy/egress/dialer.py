@@ -14,7 +14,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from academy.egress.deadline import Deadline
+from academy.egress.deadline import ATTEND_SECONDS, Deadline
 from academy.egress.urls import check_addresses, check_url
 
 CONNECT_SECONDS = 5.0
@@ -139,12 +139,27 @@ class _Stream(httpcore2.NetworkStream):
         if self.received == 0:
             timeout = _shorter(timeout, self.limits.first_byte_seconds)
         with _mapped(httpcore2.ReadTimeout, httpcore2.ReadError):
-            self.connection.settimeout(_seconds(self.limits.deadline, timeout, httpcore2.ReadTimeout))
-            data = self.connection.recv(max_bytes)
+            data = self._receive(max_bytes, _seconds(self.limits.deadline, timeout, httpcore2.ReadTimeout))
         self.received += len(data)
         if self.received > self.limits.response_bytes:
             raise httpcore2.ReadError("The answer is larger than the limit.")
         return data
+
+    def _receive(self, max_bytes: int, seconds: float) -> bytes:
+        attend = self.limits.deadline.attend
+        while attend and seconds > ATTEND_SECONDS:
+            self.connection.settimeout(ATTEND_SECONDS)
+            try:
+                return self.connection.recv(max_bytes)
+            except TimeoutError:
+                if not attend():
+                    raise httpcore2.ReadError("The caller does not wait any longer.") from None
+                # Attending takes its time, too.
+                seconds = min(seconds - ATTEND_SECONDS, self.limits.deadline.left())
+        if seconds <= 0:
+            raise TimeoutError
+        self.connection.settimeout(seconds)
+        return self.connection.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         rest = memoryview(buffer)

@@ -15,7 +15,7 @@ from academy.llm.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from academy.llm.shapes import Answer, Message, Model, Usage, estimate_tokens
+from academy.llm.shapes import Answer, Message, Model, Usage, estimate_prompt, estimate_tokens
 from academy.llm.structured import complete_into
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Usage",
     "complete",
     "complete_into",
+    "estimate_prompt",
     "estimate_tokens",
     "stream",
 ]

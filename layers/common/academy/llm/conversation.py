@@ -3,7 +3,7 @@
 import time
 from collections.abc import Generator, Sequence
 
-from academy.egress import Deadline
+from academy.egress import Attend, Deadline
 from academy.llm import wire
 from academy.llm.reply import Reply
 from academy.llm.shapes import Answer, Message, Model
@@ -21,15 +21,21 @@ def complete(
 
 
 def stream(
-    messages: Sequence[Message], *, model: Model, seconds: float, pause: wire.Pause = time.sleep
+    messages: Sequence[Message],
+    *,
+    model: Model,
+    seconds: float,
+    attend: Attend | None = None,
+    pause: wire.Pause = time.sleep,
 ) -> Generator[str | Answer[str], None, None]:
     """The answer's words as they arrive, then the whole `Answer`; closing it stops the model.
 
     Only the `Answer` says that the words before it are all: an answer that was cut off or declined
-    ends in a `ModelError` instead.
+    ends in a `ModelError` instead. `attend` is called while words are awaited, some twenty times a
+    second; when it returns False the call ends, in a `ModelError` too.
     """
     reply = Reply(messages)
-    deadline = Deadline(seconds)
+    deadline = Deadline(seconds, attend=attend)
     yield from wire.converse(reply, list(messages), model=model, deadline=deadline, pause=pause)
     yield _whole(reply, model)
 

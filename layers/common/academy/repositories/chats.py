@@ -1,22 +1,24 @@
 """Sessions, the chats in them, and what was said."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased, contains_eager
 
 from academy.errors import NotFound
 from academy.models import Chat, ChatSession, Message, Module, Track
 from academy.paging import Page, newest_first
-
-PATIENCE = timedelta(seconds=60)
-"""Nobody works on a reply that has been pending for longer."""
+from academy.repositories.replies import UNFINISHED
 
 VISIBLE = ("complete", "cancelled")
 """Messages somebody has said to the end, or as far as they were let; the others are still being made."""
+
+PLANNING, LECTURE = "track_manager", "lecture_agent"
+
+LISTED_CHATS = 50
+"""Of each session, where all sessions are listed; the session itself lists the rest."""
 
 
 class ChatSessions:
@@ -90,6 +92,41 @@ class Chats:
             query = query.where(Chat.module_id == module_id)
         return self.session.scalars(query).one_or_none()
 
+    def current(self, chat_session: ChatSession) -> Chat | None:
+        """Where words go that name no chat: the one that was switched to, or the active planning chat."""
+        switched = select(Chat).join(Chat.session).where(Chat.id == chat_session.current_chat_id)
+        if chat := self.session.scalars(switched.options(contains_eager(Chat.session))).one_or_none():
+            return chat
+        if chat := self.active(chat_session, PLANNING):
+            chat.session = chat_session
+        return chat
+
+    def by_session(self, *, owner_id: str, sessions: int) -> list[tuple[ChatSession, str | None, list[Chat]]]:
+        """The owner's newest sessions, each with its track's title and its newest chats."""
+        query = (
+            select(ChatSession, Track.title)
+            .outerjoin(Track, Track.id == ChatSession.track_id)
+            .where(ChatSession.user_id == owner_id)
+        )
+        rows = self.session.execute(newest_first(query, ChatSession, Page(sessions - 1))).all()
+        by_session: dict[UUID, list[Chat]] = {chat_session.id: [] for chat_session, _ in rows}
+        for chat in self._newest_of(by_session):
+            by_session[chat.session_id].append(chat)
+        return [(chat_session, title, by_session[chat_session.id]) for chat_session, title in rows]
+
+    def _newest_of(self, session_ids: Collection[UUID]) -> Sequence[Chat]:
+        order = (Chat.created_at.desc(), Chat.id.desc())
+        rank = func.row_number().over(partition_by=Chat.session_id, order_by=order)
+        ranked = select(Chat.id, rank.label("rank")).where(Chat.session_id.in_(session_ids)).subquery()
+        query = (
+            select(Chat)
+            .join(ranked, and_(ranked.c.id == Chat.id, ranked.c.rank <= LISTED_CHATS))
+            .join(Chat.session)
+            .options(contains_eager(Chat.session))
+            .order_by(*order)
+        )
+        return self.session.scalars(query).all()
+
     def add(self, chat: Chat) -> Chat:
         self.session.add(chat)
         self.session.flush()
@@ -109,9 +146,16 @@ class Messages:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def newest(self, chat_id: UUID, *, owner_id: str, page: Page) -> Sequence[Message]:
-        """What was said, newest first; one more than the page holds. Raises `NotFound` for the chat."""
+    def newest(
+        self, chat_id: UUID, *, owner_id: str, page: Page, through: int | None = None
+    ) -> Sequence[Message]:
+        """What was said, newest first; one more than the page holds. Raises `NotFound` for the chat.
+
+        `through` is the position of the last message that counts.
+        """
         said = and_(Message.chat_id == Chat.id, Message.status.in_(VISIBLE))
+        if through is not None:
+            said = and_(said, Message.position <= through)
         if page.after:
             said = and_(said, Message.position < page.after[0])
         query = (
@@ -164,41 +208,51 @@ class Messages:
             raise NotFound("chat")
         return found, [message for _, _, message in rows if message]
 
+    def is_known(self, message_id: UUID, *, owner_id: str) -> bool:
+        query = (
+            select(Message.id)
+            .join(Chat, Chat.id == Message.chat_id)
+            .join(ChatSession, ChatSession.id == Chat.session_id)
+            .where(Message.id == message_id, ChatSession.user_id == owner_id)
+        )
+        return self.session.execute(query).first() is not None
+
     def add(self, message: Message) -> Message:
         self.session.add(message)
         self.session.flush()
         return message
 
+    def sent_as(self, chat_id: UUID, client_message_id: str) -> tuple[Message, Message] | None:
+        """The question that a client sent under an id of its own, and its reply."""
+        return self._question(chat_id, Message.client_message_id == client_message_id)
+
     def unanswered(self, chat_id: UUID, words: str) -> tuple[Message, Message] | None:
         """The chat's last question and its reply, if it said just this and got no answer."""
-        question = aliased(Message)
         latest = select(func.max(Message.position)).where(
             Message.chat_id == chat_id, Message.sender_type == "user"
         )
-        gave_up = and_(Message.status == "pending", Message.timestamp < func.now() - PATIENCE)
-        query = (
-            select(question, Message)
-            .join(question, question.id == Message.reply_to)
-            .where(
-                question.chat_id == chat_id,
-                question.position == latest.scalar_subquery(),
-                question.message_content == words,
-                or_(Message.status == "failed", gave_up),
-            )
-            .with_for_update(of=Message)
+        return self._question(
+            chat_id,
+            Message.position == latest.scalar_subquery(),
+            Message.message_content == words,
+            only_failed=True,
         )
+
+    def _question(
+        self, chat_id: UUID, *is_it: ColumnElement[bool], only_failed: bool = False
+    ) -> tuple[Message, Message] | None:
+        reply = aliased(Message)
+        query = (
+            select(Message, reply)
+            .join(reply, reply.reply_to == Message.id)
+            .where(Message.chat_id == chat_id, *is_it)
+            .with_for_update(of=reply)
+        )
+        if only_failed:
+            gave_up = and_(reply.status.in_(UNFINISHED), reply.leased_until < func.now())
+            query = query.where(or_(reply.status == "failed", gave_up))
         row = self.session.execute(query).one_or_none()
         return (row[0], row[1]) if row else None
-
-    def settle(self, reply_id: UUID, **values: object) -> Message | None:
-        """End a pending reply; `None` if it is gone, with its chat, or was ended by somebody else."""
-        statement = (
-            update(Message)
-            .where(Message.id == reply_id, Message.status == "pending")
-            .values(timestamp=func.clock_timestamp(), **values)
-            .returning(Message)
-        )
-        return self.session.scalars(statement).one_or_none()
 
 
 def position_key(message: Message) -> tuple[int]:
