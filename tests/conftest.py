@@ -2,17 +2,22 @@
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from academy import db, migrate
+import academy.aws
+from academy import config, db, migrate
 from academy.models import Base, User
-from dev import postgres
+from dev import aws, postgres
+from dev.sam import TEMPLATE, Template
 from tests.client import Client
 from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
+from tests.sockets import Socket, Switchboard
 
 Api = Callable[..., Client]
 """`api(user)` calls the handlers as that user, `api()` as nobody."""
@@ -36,9 +41,34 @@ def model() -> Iterator[ScriptedModel]:
 
 
 @pytest.fixture(scope="session")
-def environment(database: postgres.Server, model: ScriptedModel) -> Iterator[None]:
+def switchboard() -> Iterator[Switchboard]:
+    """Where sockets are pushed to: keeps what each of them got."""
+    with Switchboard() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def aws_settings() -> Iterator[dict[str, str]]:
+    """Settings that lead to the template's tables and queues, played by moto."""
+    with aws.running() as endpoint:
+        template = Template(TEMPLATE, endpoint=endpoint)
+        aws.create_missing(template)
+        declared = template.functions["WsFunction"].environment
+        names = ("CONNECTIONS_TABLE", "REPLY_QUEUE_URL")
+        yield {**aws.environment(endpoint), **{name: declared[name] for name in names}}
+
+
+@pytest.fixture(scope="session")
+def environment(
+    database: postgres.Server,
+    model: ScriptedModel,
+    switchboard: Switchboard,
+    aws_settings: dict[str, str],
+) -> Iterator[None]:
     """The settings, made before the first handler reads them."""
     os.environ.update(
+        **aws_settings,
+        WEBSOCKET_MANAGEMENT_URL=switchboard.url,
         DATABASE_URL=database.url,
         DATABASE_POOL_SIZE="24",
         SECRET_KEY=SECRET,
@@ -99,6 +129,26 @@ def user(transaction: Connection) -> User:
 @pytest.fixture
 def api(transaction: Connection) -> Api:
     return client_of
+
+
+@pytest.fixture
+def reply_queue(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A reply queue that no other test has left anything in."""
+    attributes: Any = {"FifoQueue": "true", "VisibilityTimeout": "900"}
+    sqs = academy.aws.client("sqs")
+    url = sqs.create_queue(QueueName=f"{uuid4()}.fifo", Attributes=attributes)["QueueUrl"]
+    with monkeypatch.context() as changed:
+        changed.setenv("REPLY_QUEUE_URL", url)
+        config.settings.cache_clear()
+        yield
+    config.settings.cache_clear()
+    sqs.delete_queue(QueueUrl=url)
+
+
+@pytest.fixture
+def socket(transaction: Connection, switchboard: Switchboard, user: User) -> Socket:
+    """An open socket of the user's."""
+    return Socket(switchboard, a_login_of(user)).opened()
 
 
 def client_of(user: User | None = None) -> Client:

@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     llm_allowed_private: Annotated[tuple[str, ...], NoDecode] = ()
     """`host:port` pairs a person may use as a model server although they are not on the public internet."""
 
+    connections_table: str = ""
+    reply_queue_url: str = ""
+    websocket_management_url: str = ""
+    """Where `@connections` answers: the WebSocket API's own address with https and its stage."""
+
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     log_level: str = "INFO"
     aws_lambda_function_name: str | None = None

@@ -1,0 +1,84 @@
+"""A reply shown to sockets while it is written: numbered words, then its end, to each socket in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID
+
+from academy import aws, connections
+from academy.connections import Connection
+from academy.db import session_scope
+from academy.errors import AppError
+from academy.models import Chat, Message
+from academy.observability import logger
+from academy.queue import ReplyJob
+from academy.repositories import Replies
+from academy.websocket import AiDelta, AiResponse, Audience, ErrorFrame, Frame
+
+REMEMBERED = 3
+"""Seconds of words kept for newcomers. Who restores the chat gets the words as they were last kept, at most
+two seconds ago, and those that follow come from here; `seq` tells the ones that came both ways."""
+
+
+class ReplyFailed(AppError):
+    status, code = 502, "reply_failed"
+
+    def __init__(self) -> None:
+        super().__init__("The tutor's reply failed. Your message is kept: send it again.")
+
+
+class Broadcast:
+    """The audience of one reply; `renew` is called every second on top."""
+
+    def __init__(self, job: ReplyJob, chat: Chat, renew: Callable[[], None]) -> None:
+        owner_id = chat.session.user_id
+        self._job = job
+        self._renew = renew
+        self._sockets = Audience(
+            owner_id, (job.session_key, chat.session.key), asker=_asker(job.connection_id, owner_id)
+        )
+        self._sockets.refresh()
+        self._recent: deque[list[Frame]] = deque([[]], maxlen=REMEMBERED)
+
+    def show(self, seq: int, words: str) -> None:
+        frame = AiDelta(chat_id=self._job.chat_id, message_id=self._job.reply_id, seq=seq, delta=words)
+        self._recent[-1].append(frame)
+        self._sockets.push(frame)
+
+    def attend(self) -> None:
+        self._renew()
+        self._sockets.push()
+        self._sockets.refresh(*(frame for second in self._recent for frame in second))
+        self._recent.append([])
+
+    def end(self, frame: Frame) -> None:
+        """Show how the reply ended, and note that it was shown."""
+        self._sockets.refresh(*(frame for second in self._recent for frame in second))
+        self._sockets.push(frame)
+        self._sockets.insist()
+        _note_announced(self._job.reply_id)
+
+
+def end_of(reply: Message) -> Frame:
+    """The frame for a reply that has ended, as far as its row can tell."""
+    if reply.status == "failed":
+        return ErrorFrame.of(ReplyFailed(), chat_id=reply.chat_id, message_id=reply.id)
+    return AiResponse.of(reply)
+
+
+def _note_announced(reply_id: UUID) -> None:
+    with session_scope() as session:
+        Replies(session).mark_announced(reply_id)
+
+
+def _asker(connection_id: str | None, owner_id: str) -> Connection | None:
+    """Looked up by its own key: the index may not know yet who has just connected."""
+    if connection_id is None:
+        return None
+    try:
+        found = connections.find(connection_id)
+    except aws.errors() as error:
+        logger.warning("asker unknown", kind=type(error).__name__)
+        return None
+    return found if found and found.user_id == owner_id else None

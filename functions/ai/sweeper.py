@@ -1,0 +1,51 @@
+"""Every minute: replies lost on the way are asked for again, those that nobody can save are ended."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from academy import aws, queue
+from academy.db import session_scope
+from academy.models import Chat, Message
+from academy.observability import logger
+from academy.queue import ReplyJob
+from academy.repositories import Replies
+from ai.broadcast import Broadcast, end_of
+
+AT_ONCE = 100
+
+
+def handler(_: dict[str, Any], __: Any) -> None:
+    """Lambda's handler for the schedule."""
+    with session_scope() as session:
+        replies = Replies(session)
+        failed = _with_chats(replies, replies.give_up_abandoned(AT_ONCE))
+        dropped = _with_chats(replies, replies.take_dropped(AT_ONCE))
+    for reply, chat in dropped:
+        _ask_again(_job(reply, chat))
+    for reply, chat in failed:
+        Broadcast(_job(reply, chat), chat, renew=_nothing).end(end_of(reply))
+    if failed or dropped:
+        logger.warning("replies swept", failed=len(failed), asked_again=len(dropped))
+
+
+def _with_chats(replies: Replies, swept: list[UUID]) -> list[tuple[Message, Chat]]:
+    found = (replies.find(reply_id) for reply_id in swept)
+    return [(row[0], row[2]) for row in found if row]
+
+
+def _ask_again(job: ReplyJob) -> None:
+    try:
+        # In a group of its own: in its chat's, a dead delivery may still stand in the way.
+        queue.send(job, group=str(job.reply_id))
+    except aws.errors() as error:
+        logger.error("reply not queued", reply_id=job.reply_id, kind=type(error).__name__)
+
+
+def _job(reply: Message, chat: Chat) -> ReplyJob:
+    return ReplyJob(reply_id=reply.id, chat_id=chat.id, session_key=chat.session.key)
+
+
+def _nothing() -> None:
+    """There is no message of the queue to hold."""

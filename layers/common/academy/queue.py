@@ -1,0 +1,40 @@
+"""The reply queue: what the tutor has still to answer, in order for each chat."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel
+
+from academy import aws
+from academy.config import settings
+
+
+class ReplyJob(BaseModel):
+    """A reply to make. `session_key` and `connection_id` say where it was asked for."""
+
+    reply_id: UUID
+    chat_id: UUID
+    session_key: str
+    connection_id: str | None = None
+
+
+def send(job: ReplyJob, *, group: str | None = None) -> None:
+    """Have a reply made; those of one group, by default the chat's, one after the other."""
+    aws.client("sqs").send_message(
+        QueueUrl=settings().reply_queue_url,
+        MessageBody=job.model_dump_json(),
+        MessageGroupId=group or str(job.chat_id),
+        # SQS forgets a repeated id for five minutes, also when the first was consumed, and a reply may have
+        # to be made again. That it is made once is up to its claim.
+        MessageDeduplicationId=str(uuid4()),
+    )
+
+
+def hold(receipt_handle: str, seconds: int) -> None:
+    """Keep a message that is being worked on from everybody else for so long; 0 gives it back."""
+    aws.client("sqs").change_message_visibility(
+        QueueUrl=settings().reply_queue_url,
+        ReceiptHandle=receipt_handle,
+        VisibilityTimeout=seconds,
+    )

@@ -1,0 +1,156 @@
+"""Functions made into the Lambda handler of a WebSocket API: the one place where frames meet transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from academy import aws, connections, queue
+from academy.auth import user_of
+from academy.connections import Connection
+from academy.db import session_scope
+from academy.errors import AppError, Conflict, Unauthorized
+from academy.observability import log_unhandled, logger
+from academy.queue import ReplyJob
+from academy.websocket.audience import Audience
+from academy.websocket.frames import ErrorFrame, Frame, now
+from academy.websocket.handshake import Handshake
+from academy.websocket.push import Gone, Undelivered, close, forget, push
+
+Event = dict[str, Any]
+OK = {"statusCode": 200}
+
+
+class TokenExpired(Unauthorized):
+    code = "token_expired"
+
+    def __init__(self) -> None:
+        super().__init__("This log-in has ended. Log in again and reconnect.")
+
+
+class Unavailable(AppError):
+    status, code = 503, "unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("This can't be done right now. Try again in a few seconds.")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What follows from a frame once its transaction is committed."""
+
+    to_asker: Sequence[Frame] = ()
+    to_session: Sequence[Frame] = ()
+    job: ReplyJob | None = None
+
+
+OnConnect = Callable[[Handshake], None]
+OnMessage = Callable[[str, Connection, Session], Answer]
+
+
+def websocket_handler(on_connect: OnConnect, on_message: OnMessage) -> Callable[[Event, Any], dict[str, Any]]:
+    """The handler of all three routes. `on_connect` and `on_message` raise `AppError` to refuse."""
+
+    def handle(event: Event, _: Any) -> dict[str, Any]:
+        connection_id = event["requestContext"]["connectionId"]
+        match event["requestContext"]["eventType"]:
+            case "CONNECT":
+                return _connect(event, on_connect)
+            case "DISCONNECT":
+                forget(connection_id)
+            case "MESSAGE":
+                _message(connection_id, event.get("body") or "", on_message)
+        return OK
+
+    return handle
+
+
+def _connect(event: Event, on_connect: OnConnect) -> dict[str, Any]:
+    handshake = Handshake.of(event)
+    try:
+        on_connect(handshake)
+    except AppError as error:
+        logger.info("socket refused", code=error.code)
+        return {"statusCode": error.status}
+    except Exception as error:  # noqa: BLE001 - a handshake has no body that could tell more
+        log_unhandled(error)
+        return {"statusCode": 503}
+    if handshake.subprotocol:
+        return {**OK, "headers": {"Sec-WebSocket-Protocol": handshake.subprotocol}}
+    return OK
+
+
+def _message(connection_id: str, body: str, on_message: OnMessage) -> None:
+    connection = None
+    try:
+        connection = connections.find(connection_id)
+        if connection is None:
+            # Its row expired, or was deleted because the socket was taken to be dead.
+            close(connection_id)
+            return
+        with session_scope() as session:
+            _check_login(session, connection)
+            answer = on_message(body, connection, session)
+        _deliver(connection, answer)
+    except AppError as error:
+        _refuse(connection_id, connection, error)
+    except IntegrityError:
+        _refuse(connection_id, connection, Conflict("Somebody did the same at this moment. Look again."))
+    except _outages() as error:
+        logger.warning("frame not served", kind=type(error).__name__)
+        _refuse(connection_id, connection, Unavailable())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the socket stays open and the client hears of it
+        log_unhandled(error)
+        _refuse(connection_id, connection, AppError("Something went wrong on our side."))
+
+
+def _outages() -> tuple[type[Exception], ...]:
+    return (OperationalError, PoolTimeout, *aws.errors())
+
+
+def _check_login(session: Session, connection: Connection) -> None:
+    """A socket lives for hours: whoever it was opened for may have left since."""
+    if connection.token_expires_at <= now():
+        raise TokenExpired
+    try:
+        user_of(session, connection.claims)
+    except Unauthorized:
+        raise TokenExpired from None
+
+
+def _deliver(connection: Connection, answer: Answer) -> None:
+    if answer.to_session:
+        audience = Audience(connection.user_id, [connection.session_key], asker=connection)
+        audience.refresh()
+        audience.push(*answer.to_session)
+    for frame in answer.to_asker:
+        _send(connection.id, frame, connection.session_key)
+    # Last, or the reply's first words might overtake the news that the question was accepted.
+    if answer.job:
+        _enqueue(answer.job)
+
+
+def _enqueue(job: ReplyJob) -> None:
+    try:
+        queue.send(job)
+    except aws.errors() as error:
+        # The question is stored and accepted; the sweeper finds a reply that nobody was asked for.
+        logger.error("reply not queued", reply_id=job.reply_id, kind=type(error).__name__)
+
+
+def _refuse(connection_id: str, connection: Connection | None, error: AppError) -> None:
+    _send(connection_id, ErrorFrame.of(error), connection.session_key if connection else None)
+    if isinstance(error, TokenExpired):
+        close(connection_id)
+
+
+def _send(connection_id: str, frame: Frame, session_key: str | None) -> None:
+    try:
+        push(connection_id, frame.render(session_key))
+    except (Gone, Undelivered):
+        logger.info("answer not delivered", connection_id=connection_id, type=frame.type)
