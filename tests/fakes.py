@@ -122,6 +122,10 @@ class ScriptedModel:
 
         self._add(turn)
 
+    def tells(self, *steps: str | threading.Event) -> None:
+        """Says each piece in turn; where an event stands, waits until it is set."""
+        self._add(lambda exchange: exchange.tell(steps))
+
     def keeps_silent(self, *, after_headers: bool = False) -> None:
         self._add(lambda exchange: exchange.keep_silent(after_headers))
 
@@ -162,6 +166,9 @@ class Exchange:
             return self.send_json(200, whole)
         self._start_stream()
         self._send_pieces(pieces)
+        self._finish(finish, usage)
+
+    def _finish(self, finish: str | None, usage: Json | None) -> None:
         self._send_event(completions.chunk(self._name, {}, finish))
         if usage and completions.wants_usage(self.request.body):
             self._send_event(completions.bill(self._name, usage))
@@ -189,6 +196,15 @@ class Exchange:
         self._start_stream()
         while not self._model.closing.wait(every):
             self._send_pieces(pieces)
+
+    def tell(self, steps: tuple[str | threading.Event, ...]) -> None:
+        self._start_stream()
+        for step in steps:
+            if isinstance(step, str):
+                self._send_pieces((step,))
+            else:
+                step.wait(10)
+        self._finish("stop", USAGE)
 
     def keep_silent(self, after_headers: bool) -> None:
         if after_headers:

@@ -47,7 +47,7 @@ class Replies:
 
     def claim(self, reply_id: UUID) -> Claim | None:
         """Begin to write a reply, from its first word; `None` if it has ended or somebody is at it."""
-        is_free = or_(Message.leased_until.is_(None), Message.leased_until < func.now())
+        is_free = or_(Message.leased_until.is_(None), Message.leased_until <= func.now())
         statement = (
             update(Message)
             .where(Message.id == reply_id, Message.status.in_(UNFINISHED), is_free)

@@ -1,0 +1,33 @@
+"""Sockets, the queue and the model as every test of replies wants to find them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from academy.llm import dialect
+from ai import draft
+from tests.factories import a_login_of, a_user
+from tests.fakes import ScriptedModel
+from tests.sockets import Socket, Switchboard
+
+
+@pytest.fixture
+def quiet(model: ScriptedModel, switchboard: Switchboard, reply_queue: None) -> Iterator[None]:
+    """No script, no frames, nothing in the queue."""
+    model.reset()
+    switchboard.reset()
+    yield
+    model.reset()
+    dialect._memory.cache_clear()  # one of the servers here could not stream
+
+
+@pytest.fixture
+def learner(committed: None, quiet: None, switchboard: Switchboard) -> Socket:
+    """A socket of somebody whose words are truly committed, for what happens on several threads."""
+    return Socket(switchboard, a_login_of(a_user())).opened()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words are kept, and wishes looked at, far more often than every second."""
+    monkeypatch.setattr(draft, "KEEP_SECONDS", 0.02)

@@ -1,0 +1,95 @@
+"""Every minute: what was lost on the way is asked for again, what nobody can save is ended and told."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import func
+
+from ai.sweeper import handler
+from dev.source_events import scheduled_event
+from tests.conftest import client_of
+from tests.deliveries import context, deliver_all, waiting
+from tests.fakes import ScriptedModel
+from tests.replies import change_reply, in_seconds, reply_ids, said
+from tests.sockets import Socket
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+def sweep() -> None:
+    handler(scheduled_event(), context())
+
+
+def lose_what_waits() -> None:
+    assert waiting()
+
+
+def test_G6_a_reply_that_was_dropped_on_the_way_is_made_after_all(socket: Socket) -> None:
+    socket.say()
+    lose_what_waits()
+    change_reply(timestamp=in_seconds(-60))
+    sweep()
+    assert deliver_all() == 1
+    assert socket.last("ai_response")["status"] == "complete"
+
+
+def test_G6_what_is_dropped_again_is_ended_and_told(socket: Socket, model: ScriptedModel) -> None:
+    socket.say()
+    lose_what_waits()
+    change_reply(timestamp=in_seconds(-60))
+    sweep()
+    lose_what_waits()
+    change_reply(leased_until=in_seconds(-60))
+    sweep()
+    assert socket.last("error")["code"] == "reply_failed"
+    assert said()[1][2] == "failed"
+    sweep()
+    assert len(socket.of_type("error")) == 1
+    assert model.requests == []
+
+
+def test_a_reply_whose_writer_died_is_left_to_the_queue_at_first(socket: Socket) -> None:
+    socket.say()
+    change_reply(status="streaming", claims=1, leased_until=in_seconds(-10))
+    sweep()
+    assert said()[1][2] == "streaming"
+    assert socket.of_type("error") == []
+
+
+def test_a_fresh_reply_and_one_that_is_written_are_let_be(socket: Socket) -> None:
+    socket.say("Раз")
+    sweep()
+    change_reply(status="streaming", claims=1, leased_until=in_seconds(20), timestamp=in_seconds(-600))
+    sweep()
+    assert [status for _, _, status in said()] == ["complete", "streaming"]
+    assert len(waiting()) == 1
+
+
+def test_who_waits_for_an_earlier_reply_is_not_lost(socket: Socket) -> None:
+    socket.say("Раз")
+    socket.say("Два")
+    change_reply(timestamp=in_seconds(-600))
+    lose_what_waits()
+    sweep()
+    # The second waits for the first, which alone may be lost.
+    [again] = waiting()
+    assert again["Attributes"]["MessageGroupId"] in again["Body"]
+    assert str(reply_ids()[0]) in again["Body"]
+
+
+def test_a_failed_reply_that_was_swept_can_be_asked_for_again(socket: Socket, user: Any) -> None:
+    socket.say("Привет")
+    change_reply(status="streaming", claims=1, leased_until=func.now() - func.make_interval(0, 0, 0, 1))
+    sweep()
+    reply = client_of(user).post(
+        "/api/ai/chat-response", {"session_id": socket.session_id, "message": "Привет"}
+    )
+    assert reply.status == 200
+    assert [text for sender, text, _ in said() if sender == "user"] == ["Привет"]
+
+
+def test_a_chat_that_was_deleted_meanwhile_is_swept_without_a_word(socket: Socket, user: Any) -> None:
+    socket.say()
+    change_reply(leased_until=in_seconds(-600))
+    assert client_of(user).delete("/api/auth/me", {"password": ""}).status in (204, 401)
+    sweep()
