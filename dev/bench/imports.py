@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from dev.local import ROOT
 
-FUNCTIONS = ("auth", "tracks", "chat", "ai")
+FUNCTIONS = ("auth", "tracks", "chat", "ai", "ws")
 RUNS = 9
 # Runs in a fresh process: imports the handler, builds its application, and prints what that took.
 PROBE = """
@@ -22,7 +22,7 @@ started = time.perf_counter()
 import importlib
 handler = importlib.import_module(sys.argv[1] + ".routes").handler
 imported = time.perf_counter()
-handler.app
+getattr(handler, "app", None)
 built = time.perf_counter()
 print(json.dumps({
     "import_ms": (imported - started) * 1000,
