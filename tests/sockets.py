@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -14,6 +15,8 @@ from dev.websocket_events import Connection, connect_event, disconnect_event, me
 from tests.client import CONTEXT
 
 Frame = dict[str, Any]
+Chance = Callable[[str], int | None]
+"""Which status a post to a socket is refused with this time, if it is."""
 
 ERRORS = {410: "GoneException", 429: "LimitExceededException", 413: "PayloadTooLargeException"}
 LIMIT_BYTES = 128 * 1024
@@ -27,6 +30,7 @@ class Switchboard:
         self.closed: set[str] = set()
         self.largest = 0
         self.posts = 0
+        self.chance: Chance | None = None
         self._faults: dict[str, deque[int | float]] = defaultdict(deque)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
@@ -51,6 +55,7 @@ class Switchboard:
         self.closed.clear()
         self._faults.clear()
         self.largest = self.posts = 0
+        self.chance = None
 
     def fails(self, connection_id: str, *faults: int | float) -> None:
         """The next posts to this socket: a status each, or seconds of silence if it is a float."""
@@ -58,6 +63,8 @@ class Switchboard:
 
     def take(self, connection_id: str, body: bytes) -> int:
         self.posts += 1
+        if self.chance and (status := self.chance(connection_id)):
+            return status
         self.largest = max(self.largest, len(body))
         if self._faults[connection_id]:
             fault = self._faults[connection_id].popleft()
