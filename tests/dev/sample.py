@@ -1,5 +1,6 @@
 """Handlers as the gateway's tests need them: each does one thing that API Gateway has an opinion on."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -46,3 +47,17 @@ def malformed(event: Event, context: Any) -> Event:
 
 def unserialisable(event: Event, context: Any) -> Event:
     return {"statusCode": 200, "body": object()}
+
+
+def exits(event: Event, context: Any) -> Event:
+    raise SystemExit("on purpose")
+
+
+def forgets(event: Event, context: Any) -> Event:
+    """Leaves a task behind on the thread's event loop, as a framework would."""
+    asyncio.get_event_loop().create_task(goes_on())
+    return {"statusCode": 200}
+
+
+async def goes_on() -> None:
+    await asyncio.sleep(60)
