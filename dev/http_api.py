@@ -67,7 +67,7 @@ class HttpApi:
             return HEADERS_TOO_LARGE
         if self._cors.is_preflight(request):
             return HttpResponse(204, self._cors.preflight(request.headers["origin"]), [], b"")
-        body = await _body(request, self._limits.body_bytes)
+        body = await body_within(request, self._limits.body_bytes)
         if body is None:
             return BODY_TOO_LARGE
         match = self._router.match(request.method, request.scope["path"])
@@ -88,7 +88,7 @@ class HttpApi:
         return response._replace(headers=self._cors.overrule(response.headers))
 
 
-async def _body(request: Request, limit: int) -> bytes | None:
+async def body_within(request: Request, limit: int) -> bytes | None:
     """The body, or None if it is too large; read to its end all the same, or the client would not listen."""
     parts, size = [], 0
     async for part in request.stream():
