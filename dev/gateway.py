@@ -1,4 +1,4 @@
-"""Plays API Gateway on one local port: the template's HTTP API, and the docs beside it."""
+"""Plays API Gateway and Lambda on one local port: the template's APIs, and the docs beside them."""
 
 import argparse
 import os
@@ -6,28 +6,46 @@ import socket
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
-from dev import docs
-from dev.http_api import QUOTAS, HttpApi, Limits
+from dev import docs, http_api, sockets
+from dev.connections_api import ConnectionsApi
+from dev.http_api import HttpApi
+from dev.protocols import HttpProtocol, WebSocketProtocol
 from dev.runtime import Runtime
 from dev.sam import TEMPLATE, Template
 from dev.trouble import told
+from dev.websocket_api import WebSocketApi
 
 # Enough for a reply under way; a model call that is still running is cut, as by a deploy.
 GOODBYE_SECONDS = 3
 
 
-def application(template: Template, runtime: Runtime, limits: Limits = QUOTAS) -> Starlette:
+def application(
+    template: Template,
+    runtime: Runtime,
+    limits: http_api.Limits = http_api.QUOTAS,
+    websocket_limits: sockets.Limits = sockets.QUOTAS,
+    *,
+    disconnect_after: float | None = 0,
+) -> Starlette:
     """Everything that answers on the port."""
-    return Starlette(routes=[*docs.routes(runtime), Mount("/", HttpApi(template, runtime, limits))])
+    websocket_api = WebSocketApi(template, runtime, websocket_limits, disconnect_after=disconnect_after)
+    routes: list[BaseRoute] = [*docs.routes(runtime), WebSocketRoute("/{path:path}", websocket_api)]
+    if stage := template.websocket_api.stage:
+        routes.append(Mount(f"/{stage}", ConnectionsApi(websocket_api, websocket_limits)))
+    return Starlette(routes=[*routes, Mount("/", HttpApi(template, runtime, limits))])
 
 
 def server(app: Starlette) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         lifespan="off",
-        ws="none",
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        # API Gateway neither compresses frames nor pings of its own accord.
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
         access_log=False,
         log_level="warning",
         server_header=False,

@@ -4,10 +4,8 @@ What it refuses or answers by itself (limits, CORS, unknown routes) it does as A
 what works here works there.
 """
 
-import asyncio
 import time
-from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -69,7 +67,7 @@ class HttpApi:
             return HEADERS_TOO_LARGE
         if self._cors.is_preflight(request):
             return HttpResponse(204, self._cors.preflight(request.headers["origin"]), [], b"")
-        body = await _body(request, self._limits.body_bytes)
+        body = await body_within(request, self._limits.body_bytes)
         if body is None:
             return BODY_TOO_LARGE
         match = self._router.match(request.method, request.scope["path"])
@@ -78,33 +76,19 @@ class HttpApi:
         return await self._integrate(match, _event(request, match, body, request_id))
 
     async def _integrate(self, match: Match, event: Event) -> HttpResponse:
-        function = match.route.function
         try:
-            future = self._runtime.invoke(function, event)
-            answer = http_response(await self._wait(function, future))
-            return answer._replace(headers=self._cors.overrule(answer.headers))
+            answer = await self._runtime.answer(match.route.function, event, self._limits.seconds)
         except PayloadTooLarge:
             return BODY_TOO_LARGE
         except FunctionError:
             return INTERNAL_ERROR
         except TimeoutError:
-            # A function that reaches its own limit has failed; one that outlasts the gateway is just late.
-            late = self._runtime.functions[function].timeout >= self._limits.seconds
-            return UNAVAILABLE if late else INTERNAL_ERROR
-
-    async def _wait(self, function: str, future: "Future[Any]") -> Any:
-        seconds = min(self._limits.seconds, self._runtime.functions[function].timeout)
-        # `wait` cancels nothing: in AWS, too, the function goes on when the gateway has stopped waiting.
-        waiting = asyncio.wrap_future(future)
-        waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
-        done, _ = await asyncio.wait([waiting], timeout=seconds)
-        if not done:
-            print(f"{function} did not answer within {seconds:g} s", flush=True)
-            raise TimeoutError
-        return future.result()
+            return UNAVAILABLE
+        response = http_response(answer)
+        return response._replace(headers=self._cors.overrule(response.headers))
 
 
-async def _body(request: Request, limit: int) -> bytes | None:
+async def body_within(request: Request, limit: int) -> bytes | None:
     """The body, or None if it is too large; read to its end all the same, or the client would not listen."""
     parts, size = [], 0
     async for part in request.stream():

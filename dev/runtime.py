@@ -7,12 +7,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from dev.sam import ACCOUNT_ID, REGION, Function
+from dev.threads import Threads, cancel_leftovers
 
 Handler = Callable[[dict[str, Any], Any], Any]
 THREADS = 40
@@ -64,14 +65,15 @@ class Context:
 
 
 class Runtime:
-    """The functions of a template, each imported once and called on a pool of threads."""
+    """The functions of a template, each imported once and called on threads of its own.
+
+    As in AWS, no function waits for another's invocations: replies that take minutes stop no request.
+    """
 
     def __init__(self, functions: dict[str, Function], *, threads: int = THREADS) -> None:
         self.functions = functions
         self.handlers: dict[str, Handler] = {}
-        self._loops: list[asyncio.AbstractEventLoop] = []
-        # Mangum runs the application on its thread's event loop, so every thread gets one.
-        self._pool = ThreadPoolExecutor(threads, "lambda", initializer=self._make_loop)
+        self._threads = {name: Threads(threads, name) for name in functions}
 
     def load(self) -> None:
         """Import every handler; one that fails is shown and stays out, the others serve."""
@@ -87,13 +89,34 @@ class Runtime:
         payload = json.dumps(event)
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise PayloadTooLarge
-        return self._pool.submit(self._call, name, payload)
+        return self._threads[name].submit(lambda: self._call(name, payload))
 
-    def close(self) -> None:
-        """Wait for running handlers, then let go of their event loops."""
-        self._pool.shutdown(cancel_futures=True)
-        for loop in self._loops:
-            loop.close()
+    async def answer(self, name: str, event: dict[str, Any], seconds: float) -> Any:
+        """The function's answer to somebody who waits so many seconds, or a `TimeoutError`.
+
+        A function that reaches its own limit has failed; one that outlasts its caller is just late, and
+        goes on, as in AWS.
+        """
+        limit = self.functions[name].timeout
+        waiting = asyncio.wrap_future(self.invoke(name, event))
+        try:
+            # `wait` cancels nothing when the time is over.
+            done, _ = await asyncio.wait([waiting], timeout=min(seconds, limit))
+        except asyncio.CancelledError:
+            waiting.cancel()
+            raise
+        if done:
+            return waiting.result()
+        waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
+        print(f"{name} did not answer within {min(seconds, limit):g} s", flush=True)
+        if limit < seconds:
+            raise FunctionError(f"{name} timed out")
+        raise TimeoutError
+
+    def close(self, seconds: float | None = None) -> None:
+        """Wait for running handlers, at most so many seconds each."""
+        for threads in self._threads.values():
+            threads.close(seconds)
 
     def _call(self, name: str, payload: str) -> Any:
         if name not in self.handlers:
@@ -101,17 +124,16 @@ class Runtime:
         try:
             result = self.handlers[name](json.loads(payload), Context(self.functions[name]))
             answer = json.dumps(result)
-        except Exception:  # noqa: BLE001 - like Lambda: whatever it is, it is logged and the caller hears no more
+        except (Exception, SystemExit):  # noqa: BLE001 - like Lambda: it is logged and the caller hears no more
             traceback.print_exc()
             raise FunctionError(f"{name} raised") from None
+        finally:
+            if left := cancel_leftovers():
+                # Lambda freezes the environment here: such a task would go on whenever, or never.
+                print(f"{name} returned before {', '.join(left)} had ended: cancelled.", flush=True)
         if len(answer) > MAX_PAYLOAD_BYTES:
             raise FunctionError(f"{name} returned more than {MAX_PAYLOAD_BYTES} bytes")
         return json.loads(answer)
-
-    def _make_loop(self) -> None:
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        self._loops.append(loop)
 
 
 def _import(handler: str) -> Handler:

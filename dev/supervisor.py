@@ -140,14 +140,20 @@ def _launched(stack: Stack) -> "subprocess.Popen[bytes] | None":
 
 
 def _environment(stack: Stack) -> dict[str, str]:
-    """What the template gives the functions, over it the local settings, and an AWS that is not real."""
     template = Template(TEMPLATE, endpoint=stack.endpoint)
     aws.create_missing(template)
+    return functions_environment(template, stack.settings, stack.listening.getsockname()[1])
+
+
+def functions_environment(template: Template, settings: Mapping[str, str], port: int) -> dict[str, str]:
+    """What the template gives the functions, over it the local settings, and an AWS that is not real."""
     declared = {
         k: v for function in template.functions.values() for k, v in function.environment.items() if v
     }
-    local = {k: v for k, v in stack.settings.items() if not k.startswith("AWS_")}
-    return {**declared, **local, **aws.environment(stack.endpoint)}
+    local = {k: v for k, v in settings.items() if not k.startswith("AWS_")}
+    stage = template.websocket_api.stage
+    sockets = {"WEBSOCKET_MANAGEMENT_URL": f"http://127.0.0.1:{port}/{stage}"} if stage else {}
+    return {**declared, **local, **sockets, **aws.environment(template.endpoint)}
 
 
 def _end(gateway: "subprocess.Popen[bytes] | None") -> None:

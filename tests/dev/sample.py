@@ -1,10 +1,78 @@
 """Handlers as the gateway's tests need them: each does one thing that API Gateway has an opinion on."""
 
+import asyncio
 import json
+import threading
 import time
 from typing import Any
 
 Event = dict[str, Any]
+
+
+class Seen:
+    """Every event that `talk` was called with, for tests to wait for."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._news = threading.Condition()
+
+    def add(self, event: Event) -> None:
+        with self._news:
+            self._events.append(event)
+            self._news.notify_all()
+
+    def all(self, kind: str, connection_id: str) -> list[Event]:
+        wanted = (kind, connection_id)
+        return [event for event in self._events if _about(event) == wanted]
+
+    def first(self, kind: str, connection_id: str) -> Event:
+        return self.some(kind, connection_id, 1)[0]
+
+    def some(self, kind: str, connection_id: str, count: int) -> list[Event]:
+        with self._news:
+            came = self._news.wait_for(lambda: len(self.all(kind, connection_id)) >= count, 5)
+            assert came, f"{count} times {kind} did not come"
+            return self.all(kind, connection_id)
+
+    def handshake(self, name: str) -> Event:
+        """The $connect event of the client that called itself `?name=`."""
+        with self._news:
+            assert self._news.wait_for(lambda: self._named(name), 5), f"{name} did not connect"
+            return self._named(name)[0]
+
+    def _named(self, name: str) -> list[Event]:
+        return [event for event in self._events if event.get("queryStringParameters", {}).get("name") == name]
+
+
+SEEN = Seen()
+GATE, WENT_ON = threading.Event(), threading.Event()
+
+
+def _about(event: Event) -> tuple[str, str]:
+    context = event["requestContext"]
+    return context["eventType"], context["connectionId"]
+
+
+def talk(event: Event, context: Any) -> Any:
+    """A WebSocket's function. What it shall do stands in the handshake's query or in the frame."""
+    SEEN.add(event)
+    orders = event.get("queryStringParameters") or _orders(event.get("body", ""))
+    if "wait" in orders:
+        GATE.wait(5)
+        WENT_ON.set()
+    if "raise" in orders:
+        raise RuntimeError("on purpose")
+    if "nothing" in orders:
+        return None
+    headers = {"Sec-WebSocket-Protocol": orders["protocol"]} if "protocol" in orders else {}
+    return {"statusCode": int(orders.get("status", 200)), "headers": headers, "body": "nobody reads this"}
+
+
+def _orders(body: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(body))
+    except (TypeError, ValueError):
+        return {}
 
 
 def echo(event: Event, context: Any) -> Event:
@@ -46,3 +114,17 @@ def malformed(event: Event, context: Any) -> Event:
 
 def unserialisable(event: Event, context: Any) -> Event:
     return {"statusCode": 200, "body": object()}
+
+
+def exits(event: Event, context: Any) -> Event:
+    raise SystemExit("on purpose")
+
+
+def forgets(event: Event, context: Any) -> Event:
+    """Leaves a task behind on the thread's event loop, as a framework would."""
+    asyncio.get_event_loop().create_task(goes_on())
+    return {"statusCode": 200}
+
+
+async def goes_on() -> None:
+    await asyncio.sleep(60)

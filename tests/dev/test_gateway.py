@@ -1,68 +1,24 @@
 """The local gateway does what API Gateway does, item by item, over real HTTP."""
 
 import json
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from dev import gateway
 from dev.http_api import QUOTAS, Limits
-from dev.runtime import Runtime
 from dev.sam import Template
+from tests import gateway
+from tests.gateway import Gateway
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
 APP = "https://app.example.com"
 
 
-class Answer(NamedTuple):
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key.lower() == name), None)
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Gateway:
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def __call__(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            names = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, names)
-            response = connection.getresponse()
-            return Answer(response.status, response.getheaders(), response.read())
-        finally:
-            connection.close()
-
-
-@contextmanager
-def serving(limits: Limits = QUOTAS) -> Iterator[Gateway]:
-    template = Template(TEMPLATE)
-    runtime = Runtime(template.functions, threads=4)
-    runtime.load()
-    server = gateway.server(gateway.application(template, runtime, limits))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        try:
-            yield Gateway(listening.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join()
-            runtime.close()
+def serving(limits: Limits = QUOTAS) -> AbstractContextManager[Gateway]:
+    return gateway.serving(Template(TEMPLATE), limits=limits)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 from dev import environment, postgres, supervisor
 from dev.local import ROOT
+from dev.sam import Template
 from dev.trouble import Trouble
 
 PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "functions", ROOT / "layers" / "common")))
@@ -47,6 +48,15 @@ def test_a_weak_secret_key_is_refused_by_name() -> None:
     settings = {"DATABASE_URL": "postgresql://localhost/a", "SECRET_KEY": "short"}
     with pytest.raises(Trouble, match="SECRET_KEY needs at least 32 bytes"):
         environment.checked(settings)
+
+
+def test_the_functions_are_told_where_their_clients_are_and_that_aws_is_here() -> None:
+    template = Template(Path(__file__).with_name("template.yaml"), endpoint="http://127.0.0.1:1")
+    settings = {"LOG_LEVEL": "INFO", "AWS_ENDPOINT_URL": "https://elsewhere.example"}
+    told = supervisor.functions_environment(template, settings, 8000)
+    assert told["WEBSOCKET_MANAGEMENT_URL"] == "http://127.0.0.1:8000/ws"
+    assert told["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert told["LOG_LEVEL"] == "INFO"
 
 
 def test_postgres_keeps_its_data_and_never_outlives_a_killed_starter(tmp_path: Path) -> None:

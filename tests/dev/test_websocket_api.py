@@ -1,0 +1,320 @@
+"""A WebSocket of the local gateway behaves as one of API Gateway, item by item, over real sockets."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from dev import gateway as production
+from dev.runtime import Runtime
+from dev.sam import Template
+from dev.sockets import QUOTAS, Limits
+from dev.websocket_paths import query_for
+from tests import gateway
+from tests.dev.sample import GATE, SEEN, WENT_ON
+from tests.dev.talking import CLOSE, TEMPLATE, TEXT, Raw, Talk, frame, talking
+from tests.gateway import Gateway
+
+
+def serving(
+    limits: Limits = QUOTAS, *, template: Path = TEMPLATE, disconnect_after: float | None = 0
+) -> AbstractContextManager[Gateway]:
+    return gateway.serving(Template(template), websocket_limits=limits, disconnect_after=disconnect_after)
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Gateway]:
+    with serving() as gateway_:
+        yield gateway_
+
+
+def refusal(live: Gateway, path: str) -> tuple[int, bytes]:
+    with pytest.raises(InvalidStatus) as refused:
+        live.connect(path)
+    response = refused.value.response
+    return response.status_code, bytes(response.body or b"")
+
+
+def say(_: Gateway, talk: Talk) -> None:
+    talk.say()
+
+
+def push(live: Gateway, talk: Talk) -> None:
+    live.management.post_to_connection(ConnectionId=talk.id, Data=b"{}")
+
+
+class TestHandshake:
+    def test_its_event_holds_headers_as_they_were_spelled_and_the_query(self, live: Gateway) -> None:
+        with talking(live, "/ws?a=1&a=2", additional_headers={"X-MiXed": "Yes"}) as talk:
+            event = talk.handshake
+        assert (event["headers"]["X-MiXed"], event["multiValueHeaders"]["X-MiXed"]) == ("Yes", ["Yes"])
+        assert event["headers"]["Sec-WebSocket-Version"] == "13"
+        assert event["headers"]["X-Forwarded-Proto"] == "http"
+        assert not {"Upgrade", "Connection"} & event["headers"].keys()
+        assert event["multiValueQueryStringParameters"]["a"] == ["1", "2"]
+        context = event["requestContext"]
+        assert (context["stage"], context["domainName"]) == ("ws", "127.0.0.1")
+        assert context["identity"]["userAgent"].startswith("Python/")
+        assert re.fullmatch(r"[A-Za-z0-9_-]{15}=", talk.id)
+
+    def test_it_is_pending_until_the_function_has_answered(self, live: Gateway) -> None:
+        client = Raw(live)
+        assert client.id
+        assert client.silent()
+        assert client.answered().startswith(b"HTTP/1.1 101 ")
+        client.break_off()
+
+    @pytest.mark.parametrize("status", [401, 403, 302, 500])
+    def test_the_functions_refusal_is_the_status_without_its_body(self, live: Gateway, status: int) -> None:
+        assert refusal(live, f"/ws?status={status}") == (status, b"")
+
+    @pytest.mark.parametrize("what", ["raise", "nothing", "status=42"])
+    def test_a_function_that_fails_is_an_internal_server_error(self, live: Gateway, what: str) -> None:
+        assert refusal(live, f"/ws?{what}")[0] == 500
+
+    def test_a_function_that_is_late_is_a_gateway_timeout(self) -> None:
+        with serving(Limits(seconds=0.05)) as live:
+            assert refusal(live, "/ws?wait=1")[0] == 504
+            GATE.set()
+
+    def test_frames_from_before_the_verdict_are_held_until_then(self, live: Gateway) -> None:
+        client = Raw(live, early=frame(TEXT, b'{"n":1}'))
+        assert client.id
+        client.socket.sendall(frame(TEXT, b'{"n":2}'))
+        assert client.silent()
+        assert SEEN.all("MESSAGE", client.id) == []
+        assert client.answered().startswith(b"HTTP/1.1 101 ")
+        assert SEEN.some("MESSAGE", client.id, 2)[0]["body"] == '{"n":1}'
+        client.break_off()
+
+    def test_frames_from_before_a_refusal_reach_no_function(self, live: Gateway) -> None:
+        client = Raw(live, "status=401", early=frame(TEXT, b"{}"))
+        assert client.answered().startswith(b"HTTP/1.1 401 ")
+        assert SEEN.all("MESSAGE", client.id) == SEEN.all("DISCONNECT", client.id) == []
+        client.break_off()
+
+    def test_a_subprotocol_is_answered_if_the_function_says_so(self, live: Gateway) -> None:
+        with talking(live, "/ws?protocol=bearer", subprotocols=["bearer", "token"]) as talk:
+            assert talk.client.subprotocol == "bearer"
+        assert talk.handshake["headers"]["Sec-WebSocket-Protocol"] == "bearer, token"
+
+    def test_a_subprotocol_is_not_answered_by_itself(self, live: Gateway) -> None:
+        with talking(live, subprotocols=["bearer"]) as talk:
+            assert talk.client.subprotocol is None
+
+    def test_frames_are_not_compressed(self, live: Gateway) -> None:
+        with talking(live) as talk:
+            assert talk.client.response is not None
+            assert "Sec-WebSocket-Extensions" not in talk.client.response.headers
+
+    @pytest.mark.parametrize(
+        "path", ["/", "/ws/x", "/ws/chat", "/ws/chat/", "/ws/chat/a/b", "/wsx", "/things/1"]
+    )
+    def test_any_other_path_is_forbidden(self, live: Gateway, path: str) -> None:
+        assert refusal(live, path) == (403, b'{"message":"Forbidden"}')
+
+    def test_a_template_without_a_websocket_api_forbids_every_path(self, tmp_path: Path) -> None:
+        template = tmp_path / "template.yaml"
+        template.write_text("Resources: {}")
+        with serving(template=template) as live:
+            assert refusal(live, "/ws")[0] == 403
+
+    def test_what_is_logged_names_no_token(self, live: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+        with talking(live, "/ws/chat/s_1?token=hidden-word") as talk:
+            pass
+        talk.ending()
+        logged = capsys.readouterr().out
+        assert re.search(r"\d\d:\d\d:\d\d CONNECT /ws/chat/s_1 101 \d+ ms\n", logged)
+        assert re.search(r"\d\d:\d\d:\d\d DISCONNECT /ws/chat/s_1 1000 0 s\n", logged)
+        assert "hidden-word" not in logged
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        ("path", "query", "rewritten"),
+        [
+            ("/ws", "session_id=s&channel=chat", "session_id=s&channel=chat"),
+            ("/ws/", "a=1", "a=1"),
+            ("/ws/chat/s_1", "", "session_id=s_1&channel=chat"),
+            ("/ws/chat/s_1/", "", "session_id=s_1&channel=chat"),
+            ("/ws/chat/s_1/switch", "token=a%2Bb", "session_id=s_1&channel=switch&token=a%2Bb"),
+            ("/ws/chat/s_1/switch/", "", "session_id=s_1&channel=switch"),
+            ("/ws/chat/a+b%2Fc%20d%26", "", "session_id=a%2Bb%2Fc%20d%26&channel=chat"),
+            (
+                "/ws/chat/mine",
+                "session_id=yours&x=1&session%5Fid=yours&channel=z",
+                "session_id=mine&channel=chat&x=1",
+            ),
+        ],
+    )
+    def test_a_path_becomes_a_query(self, path: str, query: str, rewritten: str) -> None:
+        assert query_for(path, query, "ws") == rewritten
+
+    def test_a_session_in_the_path_reaches_the_function_decoded(self, live: Gateway) -> None:
+        with talking(live, "/ws/chat/%D1%81%2B1+2/switch?session_id=other") as talk:
+            query = talk.handshake["queryStringParameters"]
+        assert (query["session_id"], query["channel"]) == ("с+1+2", "switch")
+
+
+class TestFrames:
+    def test_a_frame_is_an_event_without_headers_and_query(self, live: Gateway) -> None:
+        with talking(live) as talk:
+            talk.client.send("слово")
+            event = SEEN.first("MESSAGE", talk.id)
+        assert (event["body"], event["isBase64Encoded"]) == ("слово", False)
+        assert event.keys() == {"requestContext", "body", "isBase64Encoded"}
+        assert event["requestContext"]["connectedAt"] == talk.handshake["requestContext"]["connectedAt"]
+
+    @pytest.mark.parametrize(
+        ("body", "key"),
+        [
+            ('{"action":"send"}', "send"),
+            ('{"action":"other"}', "$default"),
+            ('{"action":"$connect"}', "$default"),
+            ('{"action":["send"]}', "$default"),
+            ('["action"]', "$default"),
+            ("{", "$default"),
+            ("[" * 100_000, "$default"),
+            ("", "$default"),
+        ],
+    )
+    def test_its_json_chooses_the_route(self, live: Gateway, body: str, key: str) -> None:
+        with talking(live) as talk:
+            talk.client.send(body)
+            assert SEEN.first("MESSAGE", talk.id)["requestContext"]["routeKey"] == key
+
+    def test_without_a_default_route_an_unknown_one_is_forbidden(self, tmp_path: Path) -> None:
+        template = tmp_path / "template.yaml"
+        template.write_text(TEMPLATE.read_text().replace("        $default: {F", "        other: {F"))
+        with serving(template=template) as live, talking(live) as talk:
+            talk.say(action="unknown")
+            answer = talk.hear()
+        assert (answer["message"], answer["connectionId"]) == ("Forbidden", talk.id)
+        assert answer.keys() == {"message", "connectionId", "requestId"}
+
+    def test_frames_are_handled_at_the_same_time(self, live: Gateway) -> None:
+        with talking(live) as talk:
+            talk.say(wait=1)
+            SEEN.first("MESSAGE", talk.id)
+            talk.say(**{"raise": 1})
+            assert talk.hear()["message"] == "Internal server error"
+            assert not GATE.is_set()
+
+    def test_what_a_function_returns_is_not_sent(self, live: Gateway) -> None:
+        with talking(live) as talk:
+            talk.say(status=500)
+            talk.say(**{"raise": 1})
+            assert talk.hear()["message"] == "Internal server error"
+
+    @pytest.mark.parametrize("what", ["raise", "nothing"])
+    def test_a_failure_is_told_with_the_requests_id_and_the_socket_stays_open(
+        self, live: Gateway, what: str
+    ) -> None:
+        with talking(live) as talk:
+            talk.say(**{what: 1})
+            request_id = SEEN.first("MESSAGE", talk.id)["requestContext"]["requestId"]
+            words = "Internal server error"
+            told = {"message": words, "connectionId": talk.id, "requestId": request_id}
+            assert talk.hear() == told
+            talk.say(**{what: 1})
+            assert talk.hear()["message"] == words
+
+    @pytest.mark.parametrize(("limits", "action"), [(Limits(seconds=0.05), "send"), (QUOTAS, "hurried")])
+    def test_a_late_function_is_told_of_and_goes_on(self, limits: Limits, action: str) -> None:
+        with serving(limits) as live, talking(live) as talk:
+            WENT_ON.clear()
+            talk.say(action=action, wait=1)
+            assert talk.hear()["message"] == "Endpoint request timed out"
+            GATE.set()
+            assert WENT_ON.wait(5)
+
+
+class TestLimits:
+    def test_text_up_to_128_kilobytes_is_taken(self, live: Gateway) -> None:
+        with talking(live) as talk:
+            talk.client.send("я" * 64 * 1024)
+            assert len(SEEN.first("MESSAGE", talk.id)["body"]) == 64 * 1024
+
+    def test_longer_text_closes_the_socket(self, live: Gateway) -> None:
+        with talking(live) as talk:
+            talk.client.send("я" * 64 * 1024 + "!")
+            assert talk.closed()[0] == 1009
+            assert talk.ending()[0] == 1009
+        assert SEEN.all("MESSAGE", talk.id) == []
+
+    def test_a_binary_frame_closes_the_socket(self, live: Gateway) -> None:
+        with talking(live) as talk:
+            talk.client.send(b"{}")
+            talk.client.send("{}")
+            assert talk.closed()[0] == 1003
+        assert SEEN.all("MESSAGE", talk.id) == []
+
+    @pytest.mark.parametrize("limits", [Limits(idle_seconds=0.1), Limits(life_seconds=0.1)])
+    def test_a_socket_that_is_silent_or_alive_for_too_long_is_closed(self, limits: Limits) -> None:
+        with serving(limits) as live, talking(live) as talk:
+            assert talk.closed() == (1001, "Going away")
+            assert talk.ending() == (1001, "Going away")
+
+    @pytest.mark.parametrize("speak", [say, push])
+    def test_frames_in_either_direction_keep_it_from_being_idle(
+        self, speak: Callable[[Gateway, Talk], None]
+    ) -> None:
+        with serving(Limits(idle_seconds=0.4)) as live:
+            assert live.management  # takes its time to come about
+            with talking(live) as talk:
+                for _ in range(6):
+                    time.sleep(0.1)
+                    speak(live, talk)
+                assert talk.closed() == (1001, "Going away")
+
+    def test_the_gateway_does_not_ping_of_its_own_accord(self) -> None:
+        template = Template(TEMPLATE)
+        server = production.server(production.application(template, Runtime(template.functions)))
+        assert server.config.ws_ping_interval is None
+
+
+class TestEnds:
+    def test_the_clients_code_and_reason_are_told(self, live: Gateway) -> None:
+        with talking(live) as talk:
+            talk.client.close(4001, "enough")
+        assert talk.ending() == (4001, "enough")
+
+    def test_a_client_that_closes_without_a_word_is_told_of_as_such(self, live: Gateway) -> None:
+        client = Raw(live)
+        assert client.id
+        client.answered()
+        client.socket.sendall(frame(CLOSE, b""))
+        context = SEEN.first("DISCONNECT", client.id)["requestContext"]
+        assert context["disconnectStatusCode"] == 1005
+        assert context["disconnectReason"] == "Client-side close frame status not set"
+        client.break_off()
+
+    def test_a_connection_that_breaks_ended_abnormally(self, live: Gateway) -> None:
+        client = Raw(live)
+        assert client.id
+        client.answered()
+        client.break_off()
+        context = SEEN.first("DISCONNECT", client.id)["requestContext"]
+        assert context["disconnectStatusCode"] == 1006
+
+    def test_a_gateway_that_ends_tells_clients_and_functions_once(self) -> None:
+        with ExitStack() as client:
+            with serving() as live:
+                talk = client.enter_context(talking(live))
+            assert talk.closed()[0] == 1012
+        assert [talk.ending()[0], len(SEEN.all("DISCONNECT", talk.id))] == [1012, 1]
+
+    def test_a_test_can_have_the_event_come_late(self) -> None:
+        with serving(disconnect_after=0.2) as live, talking(live) as talk:
+            talk.client.close()
+            assert SEEN.all("DISCONNECT", talk.id) == []
+            assert talk.ending()[0] == 1000
+
+    def test_a_test_can_have_the_event_not_come_at_all(self) -> None:
+        with serving(disconnect_after=None) as live, talking(live) as talk:
+            pass
+        assert SEEN.all("DISCONNECT", talk.id) == []
