@@ -5,6 +5,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -53,6 +54,7 @@ class ScriptedModel:
         self.closing = threading.Event()
         self._script: deque[Turn] = deque()
         self._refused: tuple[str, ...] = ()
+        self._pace: tuple[float, int] | None = None
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.model = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -80,6 +82,11 @@ class ScriptedModel:
         self.requests.clear()
         self._script.clear()
         self._refused = ()
+        self._pace = None
+
+    def paces(self, every: float, words: int) -> None:
+        """From now on what it says unscripted is so many words long, one each `every` seconds."""
+        self._pace = (every, words)
 
     def says(self, *pieces: str, finish: str | None = "stop", usage: Json | None = USAGE) -> None:
         """Answers with these pieces, a chunk each; one piece is sent word by word."""
@@ -137,7 +144,12 @@ class ScriptedModel:
         for parameter in self._refused:
             if parameter in request.body:
                 return lambda exchange: exchange.send_json(400, _unsupported(parameter))
-        return self._script.popleft() if self._script else _usual_answer
+        if self._script:
+            return self._script.popleft()
+        if self._pace and not completions.wanted_schema(request.body):
+            pace = self._pace
+            return lambda exchange: exchange.say_slowly(*pace)
+        return _usual_answer
 
     def _add(self, turn: Turn, times: int = 1) -> None:
         self._script.extend([turn] * times)
@@ -196,6 +208,14 @@ class Exchange:
         self._start_stream()
         while not self._model.closing.wait(every):
             self._send_pieces(pieces)
+
+    def say_slowly(self, every: float, words: int) -> None:
+        self._start_stream()
+        self._send_pieces((f"You said: {self.request.messages[-1]['content']}",))
+        for number in range(words):
+            time.sleep(every)
+            self._send_pieces((f" {number}",))
+        self._finish("stop", USAGE)
 
     def tell(self, steps: tuple[str | threading.Event, ...]) -> None:
         self._start_stream()
