@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import boto3
@@ -42,7 +43,7 @@ def create_missing(template: Template) -> None:
 
 
 def _create_tables(template: Template) -> None:
-    dynamodb = _client("dynamodb", template.endpoint)
+    dynamodb = client("dynamodb", template.endpoint)
     existing = dynamodb.list_tables()["TableNames"]
     for name, properties in template.resources("AWS::DynamoDB::Table"):
         if name in existing:
@@ -54,7 +55,7 @@ def _create_tables(template: Template) -> None:
 
 
 def _create_queues(template: Template) -> None:
-    sqs = _client("sqs", template.endpoint)
+    sqs = client("sqs", template.endpoint)
     existing = {url.rsplit("/", 1)[1] for url in sqs.list_queues().get("QueueUrls", [])}
     # A dead-letter queue has to be there before the queue that names it.
     for name, properties in sorted(
@@ -69,12 +70,15 @@ def _attribute(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _client(service: Any, endpoint: str) -> Any:
-    return boto3.client(
+@lru_cache
+def client(service: Any, endpoint: str) -> Any:
+    """boto3's client for a service of the local stack, which no proxy stands in front of."""
+    # A session of its own: threads may not share the default one while it makes clients.
+    return boto3.session.Session().client(
         service,
         endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106 - moto takes any
-        config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}),
+        config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}, proxies={}),
     )

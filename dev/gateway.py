@@ -1,6 +1,7 @@
 """Plays API Gateway and Lambda on one local port: the template's APIs, and the docs beside them."""
 
 import argparse
+import asyncio
 import os
 import socket
 
@@ -10,6 +11,7 @@ from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
 from dev import docs, http_api, sockets
 from dev.connections_api import ConnectionsApi
+from dev.event_sources import EventSources
 from dev.http_api import HttpApi
 from dev.protocols import HttpProtocol, WebSocketProtocol
 from dev.runtime import Runtime
@@ -37,7 +39,24 @@ def application(
     return Starlette(routes=[*routes, Mount("/", HttpApi(template, runtime, limits))])
 
 
-def server(app: Starlette) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """uvicorn, and the queues and schedules that are worked off for as long as it serves."""
+
+    def __init__(self, config: uvicorn.Config, sources: EventSources) -> None:
+        super().__init__(config)
+        self._sources = sources
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._sources.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._sources.stop()
+        await super().shutdown(sockets)
+        await asyncio.to_thread(self._sources.close)
+
+
+def server(app: Starlette, sources: EventSources) -> Server:
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -53,7 +72,7 @@ def server(app: Starlette) -> uvicorn.Server:
         proxy_headers=False,
         timeout_graceful_shutdown=GOODBYE_SECONDS,
     )
-    return uvicorn.Server(config)
+    return Server(config, sources)
 
 
 def main() -> None:
@@ -63,11 +82,15 @@ def main() -> None:
     listening = socket.socket(fileno=parser.parse_args().fd)
     with told():
         # The template's CORS is for the origins that the functions are told of, too.
-        template = Template(TEMPLATE, parameters={"AllowedOrigins": os.environ.get("ALLOWED_ORIGINS", "")})
+        template = Template(
+            TEMPLATE,
+            parameters={"AllowedOrigins": os.environ.get("ALLOWED_ORIGINS", "")},
+            endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
+        )
         runtime = Runtime(template.functions)
         runtime.load()
         print(f"Ready: http://localhost:{listening.getsockname()[1]} and its /docs", flush=True)
-        server(application(template, runtime)).run(sockets=[listening])
+        server(application(template, runtime), EventSources(template, runtime)).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from botocore.config import Config
 from websockets.sync.client import ClientConnection, connect
 
 from dev import gateway, http_api, sockets
+from dev.event_sources import EventSources
 from dev.runtime import Runtime
 from dev.sam import REGION, Template
 
@@ -93,7 +94,7 @@ def serving(
     runtime = Runtime(template.functions, threads=threads)
     runtime.load()
     app = gateway.application(template, runtime, limits, websocket_limits, disconnect_after=disconnect_after)
-    server = gateway.server(app)
+    server = gateway.server(app, EventSources(template, runtime))
     with listening or socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
         thread = threading.Thread(target=server.run, args=([bound],))

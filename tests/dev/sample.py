@@ -53,6 +53,46 @@ def _about(event: Event) -> tuple[str, str]:
     return context["eventType"], context["connectionId"]
 
 
+class Worked:
+    """Every message and tick that `work` got, in that order, for tests to wait for."""
+
+    def __init__(self) -> None:
+        self._got: list[Event] = []
+        self._news = threading.Condition()
+
+    def add(self, *got: Event) -> None:
+        with self._news:
+            self._got += got
+            self._news.notify_all()
+
+    def clear(self) -> None:
+        self._got.clear()
+
+    def all(self) -> list[Event]:
+        return list(self._got)
+
+    def first(self, count: int) -> list[Event]:
+        with self._news:
+            assert self._news.wait_for(lambda: len(self._got) >= count, 5), f"only {len(self._got)} came"
+            return self._got[:count]
+
+
+WORKED = Worked()
+
+
+def work(event: Event, context: Any) -> Any:
+    """A worker. What it shall do stands in its messages."""
+    records = event.get("Records", [])
+    WORKED.add(*(records or [event]))
+    orders = [_orders(record["body"]) for record in records]
+    if any("wait" in order for order in orders) or not records:
+        GATE.wait(5)
+    if any("error" in order for order in orders):
+        raise RuntimeError("on purpose")
+    failed = [record["messageId"] for record, order in zip(records, orders, strict=True) if "fail" in order]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
 def talk(event: Event, context: Any) -> Any:
     """A WebSocket's function. What it shall do stands in the handshake's query or in the frame."""
     SEEN.add(event)
@@ -60,7 +100,7 @@ def talk(event: Event, context: Any) -> Any:
     if "wait" in orders:
         GATE.wait(5)
         WENT_ON.set()
-    if "raise" in orders:
+    if "error" in orders:
         raise RuntimeError("on purpose")
     if "nothing" in orders:
         return None

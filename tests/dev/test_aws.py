@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
-import boto3
 import pytest
 
 from dev import aws
-from dev.sam import REGION, TEMPLATE, Template
+from dev.sam import TEMPLATE, Template
 
 
 @pytest.fixture(scope="module")
@@ -19,19 +17,9 @@ def template() -> Iterator[Template]:
         yield template
 
 
-def client(service: Any, template: Template) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=template.endpoint,
-        region_name=REGION,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
-
-
 def test_a_functions_table_is_there_with_its_index_and_expiry(template: Template) -> None:
     name = template.functions["ChatFunction"].environment["CONNECTIONS_TABLE"]
-    dynamodb = client("dynamodb", template)
+    dynamodb = aws.client("dynamodb", template.endpoint)
     table = dynamodb.describe_table(TableName=name)["Table"]
     assert [key["AttributeName"] for key in table["KeySchema"]] == ["connection_id"]
     assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["by_session"]
@@ -41,16 +29,16 @@ def test_a_functions_table_is_there_with_its_index_and_expiry(template: Template
 
 def test_a_functions_queue_is_there_and_gives_up_to_its_dead_letters(template: Template) -> None:
     url = template.functions["ChatFunction"].environment["REPLY_QUEUE_URL"]
-    attributes = client("sqs", template).get_queue_attributes(QueueUrl=url, AttributeNames=["All"])[
-        "Attributes"
-    ]
+    attributes = aws.client("sqs", template.endpoint).get_queue_attributes(
+        QueueUrl=url, AttributeNames=["All"]
+    )["Attributes"]
     assert attributes["FifoQueue"] == "true"
     assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].endswith("ReplyDeadLetters.fifo")
 
 
 def test_what_is_there_already_stays_as_it_is(template: Template) -> None:
     url = template.functions["ChatFunction"].environment["REPLY_QUEUE_URL"]
-    sqs = client("sqs", template)
+    sqs = aws.client("sqs", template.endpoint)
     sqs.send_message(QueueUrl=url, MessageBody="kept", MessageGroupId="g", MessageDeduplicationId="d")
     aws.create_missing(template)
     assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "kept"

@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from dev import gateway as production
+from dev.event_sources import EventSources
 from dev.runtime import Runtime
 from dev.sam import Template
 from dev.sockets import QUOTAS, Limits
@@ -72,7 +73,7 @@ class TestHandshake:
     def test_the_functions_refusal_is_the_status_without_its_body(self, live: Gateway, status: int) -> None:
         assert refusal(live, f"/ws?status={status}") == (status, b"")
 
-    @pytest.mark.parametrize("what", ["raise", "nothing", "status=42"])
+    @pytest.mark.parametrize("what", ["error", "nothing", "status=42"])
     def test_a_function_that_fails_is_an_internal_server_error(self, live: Gateway, what: str) -> None:
         assert refusal(live, f"/ws?{what}")[0] == 500
 
@@ -200,17 +201,17 @@ class TestFrames:
         with talking(live) as talk:
             talk.say(wait=1)
             SEEN.first("MESSAGE", talk.id)
-            talk.say(**{"raise": 1})
+            talk.say(error=1)
             assert talk.hear()["message"] == "Internal server error"
             assert not GATE.is_set()
 
     def test_what_a_function_returns_is_not_sent(self, live: Gateway) -> None:
         with talking(live) as talk:
             talk.say(status=500)
-            talk.say(**{"raise": 1})
+            talk.say(error=1)
             assert talk.hear()["message"] == "Internal server error"
 
-    @pytest.mark.parametrize("what", ["raise", "nothing"])
+    @pytest.mark.parametrize("what", ["error", "nothing"])
     def test_a_failure_is_told_with_the_requests_id_and_the_socket_stays_open(
         self, live: Gateway, what: str
     ) -> None:
@@ -273,7 +274,9 @@ class TestLimits:
 
     def test_the_gateway_does_not_ping_of_its_own_accord(self) -> None:
         template = Template(TEMPLATE)
-        server = production.server(production.application(template, Runtime(template.functions)))
+        runtime = Runtime(template.functions)
+        app = production.application(template, runtime)
+        server = production.server(app, EventSources(template, runtime))
         assert server.config.ws_ping_interval is None
 
 
