@@ -88,13 +88,13 @@ def _shown(session: Session, connection: Connection, chat: Chat) -> dict[str, An
     reply = _in_progress(session, chat.id)
     said = Messages(session).newest(chat.id, owner_id=connection.user_id, page=PAGE)
     room = ROOM_BYTES - (len(reply.model_dump_json().encode()) if reply else 0)
-    shown, has_more = newest_fitting(_history(said), room)
+    shown, cut = newest_fitting(_history(said[: PAGE.limit]), room)
     return {
         "chat_id": chat.id,
         "chat_info": ChatOut.model_validate(chat),
         "history": shown,
         "message_count": len(shown),
-        "has_more": has_more,
+        "has_more": cut or len(said) > PAGE.limit,
         "reply_in_progress": reply,
     }
 
