@@ -79,7 +79,7 @@ def test_a_handler_that_exits_has_failed_and_its_thread_serves_on(runtime: Runti
 
 def test_a_reply_that_takes_minutes_does_not_keep_the_process_from_ending() -> None:
     with unfinished() as process:
-        assert process.wait(5) == 0
+        assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
