@@ -111,7 +111,7 @@ def talk(event: Event, context: Any) -> Any:
 def _orders(body: str) -> dict[str, Any]:
     try:
         return dict(json.loads(body))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
 
 

@@ -62,6 +62,7 @@ class Raw:
 
     def __init__(self, live: Gateway, orders: str = "wait=1", *, early: bytes = b"") -> None:
         self.name = uuid4().hex
+        self.admitted = False
         request = [
             f"GET /ws?{orders}&name={self.name} HTTP/1.1",
             f"Host: 127.0.0.1:{live.port}",
@@ -82,7 +83,9 @@ class Raw:
     def answered(self) -> bytes:
         """What the client gets once the function that waits may answer."""
         GATE.set()
-        return self.socket.recv(4096)
+        answer = self.socket.recv(4096)
+        self.admitted = answer.startswith(b"HTTP/1.1 101 ")
+        return answer
 
     def silent(self) -> bool:
         self.socket.settimeout(0.1)
@@ -94,8 +97,11 @@ class Raw:
             self.socket.settimeout(5)
 
     def break_off(self) -> None:
+        """Go without a word, and wait until that is noticed."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
+        if self.admitted:
+            SEEN.first("DISCONNECT", self.id)
 
 
 def frame(kind: int, content: bytes) -> bytes:

@@ -166,18 +166,23 @@ class TestQueue:
             WORKED.first(number)
             seconds.append(time.perf_counter() - sent)
             assert queue.comes_to_hold(0)
-        assert statistics.median(seconds) < 0.2
+        assert statistics.median(seconds) < 0.4
 
     def test_a_groups_next_message_begins_right_after_the_one_before(self, queue: Queue) -> None:
-        queue.send(n=1, wait=1)
-        WORKED.first(1)
-        queue.send(n=2)
-        time.sleep(0.3)
-        assert numbers() == [1]
-        GATE.set()
-        done = time.perf_counter()
-        WORKED.first(2)
-        assert time.perf_counter() - done < 0.3
+        seconds = []
+        for number in (1, 3, 5):
+            GATE.clear()
+            queue.send(n=number, wait=1)
+            WORKED.first(number)
+            queue.send(n=number + 1)
+            time.sleep(0.2)
+            assert numbers()[-1] == number
+            GATE.set()
+            done = time.perf_counter()
+            WORKED.first(number + 1)
+            seconds.append(time.perf_counter() - done)
+        assert statistics.median(seconds) < 0.4
+        assert numbers() == [1, 2, 3, 4, 5, 6]
 
     def test_another_group_does_not_wait(self, queue: Queue) -> None:
         queue.send("first", n=1, wait=1)
@@ -251,7 +256,7 @@ class TestEnd:
             assert idle.comes_to_hold(0)
             began = time.perf_counter()
             sources.close()
-            assert time.perf_counter() - began < 1.9
+            assert time.perf_counter() - began < 3
             idle.send(n=2)
             (message,) = idle.receive()
         assert message["Attributes"]["ApproximateReceiveCount"] == "1"
@@ -290,7 +295,7 @@ class TestTrouble:
                 time.sleep(0.01)
             began = time.perf_counter()
             sources.close()
-            assert time.perf_counter() - began < 1
+            assert time.perf_counter() - began < 2
         assert capsys.readouterr().out == ""
 
 
