@@ -90,7 +90,7 @@ class Person:
             if frame is None:
                 self.seen["silences"] += 1
                 return
-            match frame["type"]:
+            match frame.get("type"):
                 case "chat_restored" if not self._knows(frame, words):
                     await self._say(socket, words)
                 case "message_accepted" if frame["client_message_id"] == words:

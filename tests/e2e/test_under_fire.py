@@ -2,6 +2,7 @@
 shown to a stranger. Run by `make prove`."""
 
 import asyncio
+import os
 import random
 import socket
 import subprocess
@@ -59,7 +60,10 @@ class Worker:
     @staticmethod
     def _started() -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.worker"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "tests.e2e.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
 
 
