@@ -48,7 +48,7 @@ def _started(resources: ExitStack) -> Stack:
     stored = resources.enter_context(database.ready(settings))
     settings["DATABASE_URL"] = stored.url
     endpoint = resources.enter_context(aws.running())
-    model = _with_tutor(settings, resources)
+    model = with_tutor(settings, resources)
     environment.checked(settings)
     _announce(
         {
@@ -75,14 +75,14 @@ def listen_on(port: int) -> socket.socket:
     return listening
 
 
-def _with_tutor(settings: dict[str, str], resources: ExitStack) -> str:
-    """Start the offline tutor unless a model is configured; a sentence for the banner."""
+def with_tutor(settings: dict[str, str], resources: ExitStack) -> str:
+    """Start the offline tutor unless the settings name a model; a sentence for the banner."""
     if "DEFAULT_OPENAI_API_KEY" in settings or "DEFAULT_OPENAI_BASE_URL" in settings:
         configured = environment.checked(settings)
         return (
             f"{configured.default_openai_model} at {configured.default_openai_base_url or 'api.openai.com'}"
         )
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "dev.tutor", "--port", str(port)]
     resources.callback(let_go, guarded(command, cwd=ROOT, env=settings))
     url = f"http://127.0.0.1:{port}/v1"
@@ -94,7 +94,7 @@ def _with_tutor(settings: dict[str, str], resources: ExitStack) -> str:
     return f"an offline demo at {url}; DEFAULT_OPENAI_API_KEY brings a real model"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -110,7 +110,7 @@ def _announce(places: Mapping[str, str]) -> None:
 
 def _serve(stack: Stack) -> None:
     """Run the gateway, each time anew after a change, until somebody interrupts us."""
-    gateway = _launched(stack)
+    gateway = launched(stack)
     try:
         # One watch for all its lives, so that what changes during a restart is not missed.
         for changes in watch(
@@ -119,12 +119,13 @@ def _serve(stack: Stack) -> None:
             names = sorted({Path(path).name for _, path in changes})
             print(f"Changed: {', '.join(names[:3])}{' and more' if len(names) > 3 else ''}. Starting anew.")
             _end(gateway)
-            gateway = _launched(stack)
+            gateway = launched(stack)
     finally:
         _end(gateway)
 
 
-def _launched(stack: Stack) -> "subprocess.Popen[bytes] | None":
+def launched(stack: Stack) -> "subprocess.Popen[bytes] | None":
+    """The gateway's process; none if the template cannot be read as it stands."""
     try:
         environment_of_functions = _environment(stack)
     except Trouble as trouble:

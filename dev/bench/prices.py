@@ -1,0 +1,48 @@
+"""What a streamed reply costs in AWS, computed from the template and the list prices of us-east-1."""
+
+from dev.sam import TEMPLATE, Template
+
+REPLIES = 1_000
+TOKENS, TOKENS_PER_SECOND = 500, 50
+SHOW_SECONDS = 0.1
+"""A frame of words for each, as `ai.draft` joins them."""
+OVERHEAD_SECONDS = {"ReplyFunction": 0.2, "WsFunction": 0.1}
+
+PER_MILLION = {"WebSocket messages": 1.00, "Lambda requests": 0.20, "SQS FIFO requests": 0.50}
+PER_MILLION_READS = 0.125
+PER_GB_SECOND_ARM = 0.0000133334
+PER_GB_OF_LOGS = 0.50
+
+
+def costs() -> dict[str, float]:
+    """Dollars for a thousand replies, by item, without the model and the database, which is paid by the hour."""
+    seconds = TOKENS / TOKENS_PER_SECOND
+    functions = Template(TEMPLATE).functions
+    return {
+        # The question in; accepted, the words and the end out.
+        "WebSocket messages": _millions("WebSocket messages", 1 + 1 + seconds / SHOW_SECONDS + 1),
+        "Lambda, writing": _lambda(functions["ReplyFunction"].memory, seconds, "ReplyFunction"),
+        "Lambda, frames": _lambda(functions["WsFunction"].memory, 0, "WsFunction"),
+        "Lambda requests": _millions("Lambda requests", 2),
+        # Sent, received, held at the start and every ten seconds, deleted.
+        "SQS FIFO requests": _millions("SQS FIFO requests", 3 + 1 + seconds // 10),
+        # Two consistent reads by key; half a unit each time somebody looks who is there.
+        "DynamoDB reads": REPLIES * (2 + 0.5 * (seconds + 3)) * PER_MILLION_READS / 1e6,
+        "CloudWatch logs": REPLIES * 4 * 1024 * PER_GB_OF_LOGS / 1e9,
+    }
+
+
+def print_costs() -> None:
+    found = costs()
+    print(f"AWS, computed: {REPLIES:,} replies of {TOKENS} tokens at {TOKENS_PER_SECOND} tokens/s")
+    for item, dollars in found.items():
+        print(f"  {item:20} ${dollars:8.4f}")
+    print(f"  {'together':20} ${sum(found.values()):8.4f}")
+
+
+def _millions(item: str, number: float) -> float:
+    return REPLIES * number * PER_MILLION[item] / 1e6
+
+
+def _lambda(megabytes: int, seconds: float, function: str) -> float:
+    return REPLIES * (seconds + OVERHEAD_SECONDS[function]) * megabytes / 1024 * PER_GB_SECOND_ARM
