@@ -15,7 +15,7 @@ PER_GB_OF_LOGS = 0.50
 
 
 def costs() -> dict[str, float]:
-    """Dollars for a thousand replies, by item, without the model and the database, which is paid by the hour."""
+    """Dollars for a thousand replies, by item; the model and the database are not among them."""
     seconds = TOKENS / TOKENS_PER_SECOND
     functions = Template(TEMPLATE).functions
     return {

@@ -33,6 +33,7 @@ def admit(handshake: Handshake) -> None:
     session_key, channel = _session_key(handshake), _channel(handshake)
     with session_scope() as session:
         user_of(session, claims)
+    _make_room(claims.user_id)
     connections.remember(
         Connection(
             id=handshake.connection_id,
@@ -44,7 +45,6 @@ def admit(handshake: Handshake) -> None:
             connected_at=datetime.now(UTC),
         )
     )
-    _make_room(claims.user_id, handshake.connection_id)
     logger.info("socket opened", user_id=claims.user_id, channel=channel)
 
 
@@ -79,8 +79,8 @@ def _channel(handshake: Handshake) -> Channel:
     raise Invalid("channel is chat or switch.")
 
 
-def _make_room(user_id: str, newest: str) -> None:
-    """Close a user's oldest sockets beyond the limit: a row may stand for one that broke hours ago."""
-    others = [connection for connection in connections.of_user(user_id) if connection.id != newest]
+def _make_room(user_id: str) -> None:
+    """Close a user's oldest sockets, so that one more is not too many: some may have broken hours ago."""
+    others = connections.of_user(user_id)
     for connection in others[: max(0, len(others) + 1 - MOST_PER_USER)]:
         close(connection.id)

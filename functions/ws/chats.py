@@ -26,7 +26,7 @@ from ws.schemas import (
 
 PAGE = Page(limit=200)
 SESSIONS = 200
-ROOM_FOR_PARTIAL_REPLY = 40_000
+ROOM_FOR_PARTIAL_REPLY = 60_000
 """Bytes, where a long reply is under way; the rest of the frame is for the history before it."""
 
 NOTHING: dict[str, Any] = {
@@ -104,7 +104,8 @@ def _in_progress(session: Session, chat_id: UUID) -> ReplyInProgress | None:
     if reply is None:
         return None
     text = fitting(reply.message_content, ROOM_FOR_PARTIAL_REPLY)
-    return ReplyInProgress(message_id=reply.id, content=text, next_seq=reply.next_seq)
+    has_more = len(text) < len(reply.message_content)
+    return ReplyInProgress(message_id=reply.id, content=text, has_more=has_more, next_seq=reply.next_seq)
 
 
 def _history(messages: Iterable[Any]) -> list[HistoryMessage]:

@@ -145,6 +145,7 @@ class ReplyInProgress(BaseModel):
 
     message_id: UUID
     content: str
+    has_more: bool = Field(description="The text so far is longer; only `ai_response` will have all of it.")
     next_seq: int
 
 

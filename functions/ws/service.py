@@ -41,7 +41,7 @@ def say(session: Session, connection: Connection, words: Words) -> Answer:
         session_key=connection.session_key,
         connection_id=connection.id,
     )
-    return Answer(to_session=[accepted], job=job)
+    return Answer(to_session=[accepted], also_on=[chat.session.key], job=job)
 
 
 def cancel(session: Session, connection: Connection, frame: Cancel) -> Answer:

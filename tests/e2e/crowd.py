@@ -9,6 +9,8 @@ import json
 import random
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +21,9 @@ Frame = dict[str, Any]
 
 CANARY = re.compile(r"canary-[0-9a-f]+")
 PATIENCE_SECONDS = 300
-AGAIN = frozenset({"reply_failed", "ai_unavailable", "ai_timeout", "unavailable", "internal_error"})
+AGAIN = frozenset(
+    {"rate_limited", "reply_failed", "ai_unavailable", "ai_timeout", "unavailable", "internal_error"}
+)
 
 
 class Text:
@@ -38,97 +42,34 @@ class Text:
         return seq < self.expected
 
 
-@dataclass
-class Person:
-    """Somebody with a canary in every word, on a session that everybody calls by the same name."""
+class Tab:
+    """One socket of a person's, from its handshake to its end."""
 
-    url: str
-    token: str
-    canary: str
-    chance: random.Random
-    drops: float = 0.0
-    """How likely a socket breaks at each piece of a reply."""
-    accepted: set[str] = field(default_factory=set)
-    answered: dict[str, str] = field(default_factory=dict)
-    seen: Counter[str] = field(default_factory=Counter)
-    _replies: dict[str, Text] = field(default_factory=dict)
-    _early: list[Frame] | None = None
-    """What came before the chat was restored, which says how far we are."""
+    def __init__(self, socket: ClientConnection, canary: str, seen: Counter[str]) -> None:
+        self._socket = socket
+        self._canary = canary
+        self._seen = seen
+        self._replies: dict[str, Text] = {}
+        self._early: list[Frame] | None = []
+        """What came before the chat was restored, which says how far we are."""
 
-    async def talk(self, questions: int) -> None:
-        for number in range(questions):
-            await asyncio.wait_for(self._ask(f"{self.canary} {number}"), PATIENCE_SECONDS)
+    async def send(self, frame: Frame) -> None:
+        await self._socket.send(json.dumps(frame))
 
-    async def listen(self, until: asyncio.Event) -> None:
-        """Have a second tab open that says nothing."""
-        while not until.is_set():
-            try:
-                async with self._connected() as socket:
-                    await socket.send('{"type": "restore_chat"}')
-                    while not until.is_set():
-                        await self._receive(socket, seconds=1)
-            except (OSError, WebSocketException):
-                await asyncio.sleep(0.2)
-
-    def _connected(self) -> connect:
-        self._replies, self._early = {}, []
-        return connect(self.url, subprotocols=["bearer", self.token], proxy=None, open_timeout=30)  # type: ignore[list-item]
-
-    async def _ask(self, words: str) -> None:
-        while words not in self.answered:
-            try:
-                async with self._connected() as socket:
-                    await socket.send('{"type": "restore_chat"}')
-                    await self._follow(socket, words)
-            except (OSError, WebSocketException):
-                self.seen["reconnects"] += 1
-                await asyncio.sleep(self.chance.random())
-
-    async def _follow(self, socket: ClientConnection, words: str) -> None:
-        while words not in self.answered:
-            frame = await self._receive(socket, seconds=60)
-            if frame is None:
-                self.seen["silences"] += 1
-                return
-            match frame.get("type"):
-                case "chat_restored" if not self._knows(frame, words):
-                    await self._say(socket, words)
-                case "message_accepted" if frame["client_message_id"] == words:
-                    self.accepted.add(words)
-                case "ai_response" if words in frame["message"]:
-                    self.answered[words] = frame["message"]
-                case "error":
-                    self.seen[frame["code"]] += 1
-                    if frame["code"] in AGAIN | {"rate_limited"}:
-                        await asyncio.sleep(frame["retry_after"] or 0.5)
-                        await self._say(socket, words)
-                case "ai_delta" if self.chance.random() < self.drops:
-                    socket.transport.abort()
-
-    def _knows(self, frame: Frame, words: str) -> bool:
-        """Whether the restored chat holds the question already, answered or being answered."""
-        said = [entry["content"] for entry in frame["history"]]
-        if words not in said:
-            return False
-        following = said[said.index(words) + 1 :]
-        if following:
-            self.answered[words] = following[0]
-        return bool(following or frame["reply_in_progress"])
-
-    async def _say(self, socket: ClientConnection, words: str) -> None:
-        await socket.send(json.dumps({"message": words, "client_message_id": words}))
-
-    async def _receive(self, socket: ClientConnection, seconds: float) -> Frame | None:
+    async def receive(self, seconds: float) -> Frame | None:
+        """The next frame, checked; `None` if there is none in that time."""
         try:
             async with asyncio.timeout(seconds):
-                raw = await socket.recv()
+                raw = await self._socket.recv()
         except TimeoutError:
             return None
-        if set(CANARY.findall(str(raw))) - {self.canary}:
-            self.seen["foreign frames"] += 1
+        self._seen["foreign frames"] += bool(set(CANARY.findall(str(raw))) - {self._canary})
         frame: Frame = json.loads(raw)
         self._check(frame)
         return frame
+
+    def break_off(self) -> None:
+        self._socket.transport.abort()
 
     def _check(self, frame: Frame) -> None:
         match frame.get("type"):
@@ -142,8 +83,86 @@ class Person:
                 self._early.append(frame)
             case "ai_delta":
                 text = self._replies.setdefault(frame["message_id"], Text())
-                self.seen["gaps"] += not text.take(frame["seq"], frame["delta"])
+                self._seen["gaps"] += not text.take(frame["seq"], frame["delta"])
             case "ai_response":
-                self.seen["replies shown"] += 1
+                self._seen["replies shown"] += 1
                 known = self._replies.pop(frame["message_id"], None)
-                self.seen["texts that differ"] += bool(known and known.content != frame["message"])
+                self._seen["texts that differ"] += bool(known and known.content != frame["message"])
+
+
+@dataclass
+class Person:
+    """Somebody with a canary in every word, on a session that everybody calls by the same name."""
+
+    url: str
+    token: str
+    canary: str
+    chance: random.Random
+    drops: float = 0.0
+    """How likely a socket breaks at each piece of a reply."""
+    accepted: set[str] = field(default_factory=set)
+    answered: dict[str, str] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+
+    async def talk(self, questions: int) -> None:
+        for number in range(questions):
+            await asyncio.wait_for(self._ask(f"{self.canary} {number}"), PATIENCE_SECONDS)
+
+    async def listen(self, until: asyncio.Event) -> None:
+        """Have a second tab open that says nothing."""
+        while not until.is_set():
+            try:
+                async with self._opened() as tab:
+                    while not until.is_set():
+                        await tab.receive(seconds=1)
+            except (OSError, WebSocketException):
+                await asyncio.sleep(0.2)
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Tab]:
+        offered: Any = ["bearer", self.token]
+        async with connect(self.url, subprotocols=offered, proxy=None, open_timeout=30) as socket:
+            tab = Tab(socket, self.canary, self.seen)
+            await tab.send({"type": "restore_chat"})
+            yield tab
+
+    async def _ask(self, words: str) -> None:
+        while words not in self.answered:
+            try:
+                async with self._opened() as tab:
+                    await self._follow(tab, words)
+            except (OSError, WebSocketException):
+                self.seen["reconnects"] += 1
+                await asyncio.sleep(self.chance.random())
+
+    async def _follow(self, tab: Tab, words: str) -> None:
+        say = {"message": words, "client_message_id": words}
+        while words not in self.answered:
+            frame = await tab.receive(seconds=60)
+            if frame is None:
+                self.seen["silences"] += 1
+                return
+            match frame.get("type"):
+                case "chat_restored" if not self._knows(frame, words):
+                    await tab.send(say)
+                case "message_accepted" if frame["client_message_id"] == words:
+                    self.accepted.add(words)
+                case "ai_response" if words in frame["message"]:
+                    self.answered[words] = frame["message"]
+                case "error":
+                    self.seen[frame["code"]] += 1
+                    if frame["code"] in AGAIN:
+                        await asyncio.sleep(frame["retry_after"] or 0.5)
+                        await tab.send(say)
+                case "ai_delta" if self.chance.random() < self.drops:
+                    tab.break_off()
+
+    def _knows(self, frame: Frame, words: str) -> bool:
+        """Whether the restored chat holds the question already, answered or being answered."""
+        said = [entry["content"] for entry in frame["history"]]
+        if words not in said:
+            return False
+        following = said[said.index(words) + 1 :]
+        if following:
+            self.answered[words] = following[0]
+        return bool(following or frame["reply_in_progress"])

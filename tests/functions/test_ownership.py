@@ -103,9 +103,13 @@ def the_same(reply: Reply, other: Reply) -> bool:
     return reply.status == other.status and without_id(reply) == without_id(other)
 
 
+UNOWNED = {"logins", "ai_usage", "throttles"}
+"""What asking alone may change."""
+
+
 def rows(transaction: Connection) -> dict[str, list[Any]]:
     """Everything that is stored, but for what every request leaves behind."""
-    tables = [table for table in Base.metadata.sorted_tables if table.name not in {"logins", "ai_usage"}]
+    tables = [table for table in Base.metadata.sorted_tables if table.name not in UNOWNED]
     return {table.name: sorted(map(repr, transaction.execute(select(table)).mappings())) for table in tables}
 
 

@@ -139,7 +139,12 @@ class TestRestoringAChat:
         frame = restored(socket)
         assert texts(frame) == ["Слово 0", "Слово 1", "Вопрос", "Вопрос", "Хватит", "Вопрос"]
         assert frame["message_count"] == 6
-        assert frame["reply_in_progress"] == {"message_id": str(waiting), "content": "", "next_seq": 0}
+        assert frame["reply_in_progress"] == {
+            "message_id": str(waiting),
+            "content": "",
+            "has_more": False,
+            "next_seq": 0,
+        }
 
     def test_F7_shows_a_reply_under_way_as_far_as_it_has_come(
         self, socket: Socket, course: Course, session: Session
@@ -148,7 +153,7 @@ class TestRestoringAChat:
         reply_id = add_reply(session, course.chat, "Начнём с", **fields)
         add_reply(session, course.chat, "", status="pending")
         frame = restored(socket)
-        shown = {"message_id": str(reply_id), "content": "Начнём с", "next_seq": 7}
+        shown = {"message_id": str(reply_id), "content": "Начнём с", "has_more": False, "next_seq": 7}
         assert frame["reply_in_progress"] == shown
         assert texts(frame)[-2:] == ["Вопрос", "Вопрос"]
 
@@ -219,7 +224,9 @@ class TestF5AFrameHolds128KB:
         text = "б" * 100_000
         add_reply(session, course.chat, text, status="streaming", next_seq=30)
         frame = restored(socket)
-        assert text.startswith(frame["reply_in_progress"]["content"])
+        partial = frame["reply_in_progress"]
+        assert text.startswith(partial["content"])
+        assert (len(partial["content"]) > 25_000, partial["has_more"]) == (True, True)
         assert (len(frame["history"]) > 3, frame["has_more"]) == (True, True)
         assert switchboard.largest <= LIMIT_BYTES
 
@@ -430,12 +437,12 @@ class TestRestoringAHistory:
 
 # One of each finds out whether the log-in still stands.
 STATEMENTS = {
-    "ping": ({"type": "ping"}, 1),
-    "restore_chat": ({"type": "restore_chat"}, 6),
-    "switch_chat": ({"command": "switch_chat", "chat_id": "?"}, 6),
-    "restore_history": ({"command": "restore_history", "chat_id": "?"}, 4),
-    "get_user_chats": ({"command": "get_user_chats"}, 3),
-    "message": ({"message": "Привет"}, 7),
+    "ping": ({"type": "ping"}, 2),
+    "restore_chat": ({"type": "restore_chat"}, 7),
+    "switch_chat": ({"command": "switch_chat", "chat_id": "?"}, 7),
+    "restore_history": ({"command": "restore_history", "chat_id": "?"}, 5),
+    "get_user_chats": ({"command": "get_user_chats"}, 4),
+    "message": ({"message": "Привет"}, 8),
 }
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from academy import aws, connections, queue
+from academy import aws, connections, queue, throttle
 from academy.auth import user_of
 from academy.connections import Connection
 from academy.db import session_scope
 from academy.errors import AppError, Conflict, Unauthorized
 from academy.observability import log_unhandled, logger
 from academy.queue import ReplyJob
+from academy.throttle import Limit
 from academy.websocket.audience import Audience
 from academy.websocket.frames import ErrorFrame, Frame, now
 from academy.websocket.handshake import Handshake
@@ -24,6 +26,9 @@ from academy.websocket.push import Gone, Undelivered, close, forget, push
 
 Event = dict[str, Any]
 OK = {"statusCode": 200}
+
+FRAMES = Limit("frames per user", 100, timedelta(seconds=10))
+"""Each costs a look at the database and perhaps 128 KB of history; what is said is limited on top."""
 
 
 class TokenExpired(Unauthorized):
@@ -46,6 +51,8 @@ class Answer:
 
     to_asker: Sequence[Frame] = ()
     to_session: Sequence[Frame] = ()
+    also_on: Sequence[str] = ()
+    """Other sessions of the user that see what the session sees."""
     job: ReplyJob | None = None
 
 
@@ -95,6 +102,9 @@ def _message(connection_id: str, body: str, on_message: OnMessage) -> None:
             return
         with session_scope() as session:
             _check_login(session, connection)
+            throttle.count(session, FRAMES, connection.user_id)
+        # A frame that is refused has been counted all the same.
+        with session_scope() as session:
             answer = on_message(body, connection, session)
         _deliver(connection, answer)
     except AppError as error:
@@ -124,15 +134,17 @@ def _check_login(session: Session, connection: Connection) -> None:
 
 
 def _deliver(connection: Connection, answer: Answer) -> None:
-    if answer.to_session:
-        audience = Audience(connection.user_id, [connection.session_key], asker=connection)
-        audience.refresh()
-        audience.push(*answer.to_session)
     for frame in answer.to_asker:
         _send(connection.id, frame, connection.session_key)
-    # Last, or the reply's first words might overtake the news that the question was accepted.
+    keys = (connection.session_key, *answer.also_on)
+    audience = Audience(connection.user_id, keys, asker=connection)
+    if answer.to_session:
+        audience.refresh()
+        audience.push(*answer.to_session)
+    # Only now, or the reply's first words might overtake the news that the question was accepted.
     if answer.job:
         _enqueue(answer.job)
+    audience.insist()
 
 
 def _enqueue(job: ReplyJob) -> None:
