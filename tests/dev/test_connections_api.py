@@ -115,6 +115,16 @@ class TestOthers:
             assert talk.client.recv(timeout=5) == "last words"
             assert talk.closed() == talk.ending() == (1000, "Connection Closed Normally")
 
+    def test_who_is_being_hung_up_on_is_gone_although_it_has_not_read_to_the_end(self) -> None:
+        with serving(Template(TEMPLATE), websocket_limits=Limits(buffer_bytes=300_000)) as live:
+            client = Raw(live)
+            client.answered()
+            posts_until_the_limit(live, client.id)
+            live.management.delete_connection(ConnectionId=client.id)
+            with pytest.raises(live.management.exceptions.GoneException):
+                live.management.get_connection(ConnectionId=client.id)
+            client.break_off()
+
 
 class TestErrors:
     @pytest.mark.parametrize("call", ["get_connection", "delete_connection"])

@@ -118,6 +118,11 @@ class TestHandshake:
     def test_any_other_path_is_forbidden(self, live: Gateway, path: str) -> None:
         assert refusal(live, path) == (403, b'{"message":"Forbidden"}')
 
+    def test_a_refusal_is_nothing_to_complain_of(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with serving() as live:
+            assert refusal(live, "/elsewhere")[0] == 403
+        assert capfd.readouterr().err == ""
+
     def test_a_template_without_a_websocket_api_forbids_every_path(self, tmp_path: Path) -> None:
         template = tmp_path / "template.yaml"
         template.write_text("Resources: {}")
