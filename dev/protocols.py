@@ -32,9 +32,15 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Takes a handshake that was denied for what it is: complete."""
+    """Takes a denied handshake for what it is, complete, and waits for nobody at the end."""
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if not self.writable.is_set():
+            # Who has stopped reading would not hear our goodbye, but would hold it up.
+            self.transport.abort()

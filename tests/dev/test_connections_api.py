@@ -1,6 +1,7 @@
 """`@connections` answers boto3 as API Gateway does: in order, and with errors that it raises by name."""
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dev.gateway import GOODBYE_SECONDS
 from dev.sam import Template
 from dev.sockets import Limits
 from tests.dev.talking import TEMPLATE, Raw, talking
@@ -124,6 +126,15 @@ class TestOthers:
             with pytest.raises(live.management.exceptions.GoneException):
                 live.management.get_connection(ConnectionId=client.id)
             client.break_off()
+
+    def test_a_client_that_reads_no_more_does_not_hold_up_the_end(self) -> None:
+        with serving(Template(TEMPLATE), websocket_limits=Limits(buffer_bytes=300_000)) as live:
+            client = Raw(live)
+            client.answered()
+            posts_until_the_limit(live, client.id)
+            began = time.monotonic()
+        assert time.monotonic() - began < GOODBYE_SECONDS
+        client.break_off()
 
 
 class TestErrors:
