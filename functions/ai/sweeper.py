@@ -16,12 +16,15 @@ from ai.broadcast import Broadcast, end_of
 AT_ONCE = 100
 
 
-def handler(_: dict[str, Any], __: Any) -> None:
+def handler(_event: dict[str, Any], _context: Any) -> None:
     """Lambda's handler for the schedule."""
     with session_scope() as session:
         replies = Replies(session)
         failed = _with_chats(replies, replies.give_up_abandoned(AT_ONCE))
         dropped = _with_chats(replies, replies.take_dropped(AT_ONCE))
+        for _, chat in dropped:
+            # A message whose worker died before it could say so stands in the way for a quarter of an hour.
+            chat.lane += 1
     for reply, chat in dropped:
         _ask_again(_job(reply, chat))
     for reply, chat in failed:
@@ -37,14 +40,13 @@ def _with_chats(replies: Replies, swept: list[UUID]) -> list[tuple[Message, Chat
 
 def _ask_again(job: ReplyJob) -> None:
     try:
-        # In a group of its own: in its chat's, a dead delivery may still stand in the way.
-        queue.send(job, group=str(job.reply_id))
+        queue.send(job)
     except aws.errors() as error:
         logger.error("reply not queued", reply_id=job.reply_id, kind=type(error).__name__)
 
 
 def _job(reply: Message, chat: Chat) -> ReplyJob:
-    return ReplyJob(reply_id=reply.id, chat_id=chat.id, session_key=chat.session.key)
+    return ReplyJob(reply_id=reply.id, chat_id=chat.id, lane=chat.lane, session_key=chat.session.key)
 
 
 def _nothing() -> None:

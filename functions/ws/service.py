@@ -38,6 +38,7 @@ def say(session: Session, connection: Connection, words: Words) -> Answer:
     job = ReplyJob(
         reply_id=asked.reply.id,
         chat_id=chat.id,
+        lane=chat.lane,
         session_key=connection.session_key,
         connection_id=connection.id,
     )

@@ -138,7 +138,7 @@ class Person:
     async def _follow(self, tab: Tab, words: str) -> None:
         say = {"message": words, "client_message_id": words}
         while words not in self.answered:
-            frame = await tab.receive(seconds=60)
+            frame = await tab.receive(seconds=40)
             if frame is None:
                 self.seen["silences"] += 1
                 return

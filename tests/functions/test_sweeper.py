@@ -73,8 +73,19 @@ def test_who_waits_for_an_earlier_reply_is_not_lost(socket: Socket) -> None:
     sweep()
     # The second waits for the first, which alone may be lost.
     [again] = waiting()
-    assert again["Attributes"]["MessageGroupId"] in again["Body"]
     assert str(reply_ids()[0]) in again["Body"]
+
+
+def test_what_was_lost_under_way_stands_in_nobodys_way(socket: Socket) -> None:
+    socket.say("Раз")
+    lose_what_waits()
+    change_reply(timestamp=in_seconds(-60))
+    sweep()
+    assert deliver_all() == 1
+    # The lost message is in flight still, and would hold up its chat until it is visible again.
+    socket.say("Два")
+    assert deliver_all() == 1
+    assert [status for _, _, status in said()] == ["complete"] * 4
 
 
 def test_a_failed_reply_that_was_swept_can_be_asked_for_again(socket: Socket, user: Any) -> None:

@@ -239,6 +239,9 @@ class Chat(Timestamps, Base):
     chat_type: Mapped[str] = mapped_column(String(16))
     status: Mapped[str] = mapped_column(String(16), default="active")
 
+    lane: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Its replies are queued one after the other in a lane; a new one leaves an obstacle behind."""
+
     session: Mapped[ChatSession] = relationship(foreign_keys=[session_id], lazy="raise")
 
     @property

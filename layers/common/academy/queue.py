@@ -15,16 +15,17 @@ class ReplyJob(BaseModel):
 
     reply_id: UUID
     chat_id: UUID
+    lane: int = 0
     session_key: str
     connection_id: str | None = None
 
 
-def send(job: ReplyJob, *, group: str | None = None) -> None:
-    """Have a reply made; those of one group, by default the chat's, one after the other."""
+def send(job: ReplyJob) -> None:
+    """Have a reply made, after those that were asked for before it in the same lane of its chat."""
     aws.client("sqs").send_message(
         QueueUrl=settings().reply_queue_url,
         MessageBody=job.model_dump_json(),
-        MessageGroupId=group or str(job.chat_id),
+        MessageGroupId=f"{job.chat_id}.{job.lane}",
         # SQS forgets a repeated id for five minutes, also when the first was consumed, and a reply may have
         # to be made again. That it is made once is up to its claim.
         MessageDeduplicationId=str(uuid4()),

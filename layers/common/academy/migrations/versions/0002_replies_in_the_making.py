@@ -29,6 +29,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=UNFINISHED,
     )
+    op.add_column("chats", sa.Column("lane", sa.Integer(), server_default="0", nullable=False))
     op.add_column("chat_sessions", sa.Column("current_chat_id", sa.Uuid(), nullable=True))
     op.create_foreign_key(
         op.f("chat_sessions_current_chat_id_fkey"),
@@ -46,6 +47,7 @@ def downgrade() -> None:
     op.drop_index("chat_sessions_current_chat_id_idx", table_name="chat_sessions")
     op.drop_constraint(op.f("chat_sessions_current_chat_id_fkey"), "chat_sessions", type_="foreignkey")
     op.drop_column("chat_sessions", "current_chat_id")
+    op.drop_column("chats", "lane")
     op.drop_index("chat_messages_unfinished_idx", table_name="chat_messages", postgresql_where=UNFINISHED)
     for name in ("announced", "cancel_requested", "next_seq", "leased_until", "claims"):
         op.drop_column("chat_messages", name)
