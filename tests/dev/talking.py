@@ -4,7 +4,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -13,11 +13,20 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from dev.events import Event
+from dev.sam import Template
+from dev.sockets import QUOTAS, Limits
+from tests import gateway
 from tests.dev.sample import GATE, SEEN
 from tests.gateway import Gateway
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
 TEXT, CLOSE = 0x1, 0x8
+
+
+def serving(
+    limits: Limits = QUOTAS, *, template: Path = TEMPLATE, disconnect_after: float | None = 0
+) -> AbstractContextManager[Gateway]:
+    return gateway.serving(Template(template), websocket_limits=limits, disconnect_after=disconnect_after)
 
 
 class Talk(NamedTuple):

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from dev.gateway import GOODBYE_SECONDS
-from dev.sam import Template
 from dev.sockets import Limits
-from tests.dev.talking import TEMPLATE, Raw, talking
-from tests.gateway import Gateway, serving
+from tests.dev.talking import Raw, serving, talking
+from tests.gateway import Gateway
 
 SIGNED = (
     "AWS4-HMAC-SHA256 Credential=local/20261123/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
@@ -24,7 +23,7 @@ FRAME, HEADER_BYTES = b"x" * 100_000, 10
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Gateway]:
-    with serving(Template(TEMPLATE)) as gateway:
+    with serving() as gateway:
         yield gateway
 
 
@@ -82,7 +81,7 @@ class TestPost:
                 management.post_to_connection(ConnectionId=talk.id, Data=b"x" * 131_073)
 
     def test_a_client_that_reads_too_slowly_is_a_limit_and_loses_nothing(self) -> None:
-        with serving(Template(TEMPLATE), websocket_limits=Limits(buffer_bytes=300_000)) as live:
+        with serving(Limits(buffer_bytes=300_000)) as live:
             client = Raw(live)
             client.answered()
             posted = posts_until_the_limit(live, client.id)
@@ -118,7 +117,7 @@ class TestOthers:
             assert talk.closed() == talk.ending() == (1000, "Connection Closed Normally")
 
     def test_who_is_being_hung_up_on_is_gone_although_it_has_not_read_to_the_end(self) -> None:
-        with serving(Template(TEMPLATE), websocket_limits=Limits(buffer_bytes=300_000)) as live:
+        with serving(Limits(buffer_bytes=300_000)) as live:
             client = Raw(live)
             client.answered()
             posts_until_the_limit(live, client.id)
@@ -128,7 +127,7 @@ class TestOthers:
             client.break_off()
 
     def test_a_client_that_reads_no_more_does_not_hold_up_the_end(self) -> None:
-        with serving(Template(TEMPLATE), websocket_limits=Limits(buffer_bytes=300_000)) as live:
+        with serving(Limits(buffer_bytes=300_000)) as live:
             client = Raw(live)
             client.answered()
             posts_until_the_limit(live, client.id)
