@@ -14,7 +14,7 @@ dev: install  ## Start everything on PORT (8000), with reload; Ctrl-C ends it
 	@$(RUN) dev.stack
 
 test: install  ## Run the tests; ARGS="-k tracks" picks some
-	@$(RUN) pytest -q -m "not prove" $(ARGS)
+	@$(RUN) pytest -q -n 2 --dist loadfile -m "not prove" $(ARGS)
 
 check: test lint check-template  ## What CI runs
 

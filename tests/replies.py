@@ -37,10 +37,20 @@ def eventually(fact: Callable[[], Any]) -> Any:
     raise AssertionError("it never came to that")
 
 
+_BACKGROUND: list[Thread] = []
+
+
 def in_background(message: dict[str, Any]) -> Thread:
+    """A delivery on a thread of its own; the test's fixtures wait for it, however the test ends."""
     thread = Thread(target=deliver, args=[message])
+    _BACKGROUND.append(thread)
     thread.start()
     return thread
+
+
+def wait_for_background() -> None:
+    while _BACKGROUND:
+        _BACKGROUND.pop().join()
 
 
 def reply_ids() -> Sequence[UUID]:

@@ -22,7 +22,7 @@ def test_a_functions_table_is_there_with_its_index_and_expiry(template: Template
     dynamodb = aws.client("dynamodb", template.endpoint)
     table = dynamodb.describe_table(TableName=name)["Table"]
     assert [key["AttributeName"] for key in table["KeySchema"]] == ["connection_id"]
-    assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["by_session"]
+    assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["by_room", "by_user"]
     expiry = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
 

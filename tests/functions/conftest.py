@@ -8,6 +8,7 @@ from academy.llm import dialect
 from ai import draft
 from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
+from tests.replies import wait_for_background
 from tests.sockets import Socket, Switchboard
 
 
@@ -17,6 +18,7 @@ def quiet(model: ScriptedModel, switchboard: Switchboard, reply_queue: None) -> 
     model.reset()
     switchboard.reset()
     yield
+    wait_for_background()
     model.reset()
     dialect._memory.cache_clear()  # one of the servers here could not stream
 

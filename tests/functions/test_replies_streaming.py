@@ -171,7 +171,8 @@ class TestComingBack:
         eventually(lambda: said()[1][1] == "Раз два ")
         learner.vanish()
         again = Socket(switchboard, learner.token).opened()
-        [chat] = again.send({"type": "restore_chat"})
+        again.send({"type": "restore_chat"})
+        chat = again.last("chat_restored")
         assert [entry["content"] for entry in chat["history"]] == ["Привет"]
         partial = chat["reply_in_progress"]
         restored.set()
