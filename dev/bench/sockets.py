@@ -34,6 +34,7 @@ def report() -> None:
     with running() as stack:
         talks: list[Talk] = []
         print("Seconds from a frame to the reply's first words, beside the same request to the model itself:")
+        asyncio.run(_talk_at_once(stack, 5))  # so that what is imported on first use is there
         for chats, rounds in ROUNDS.items():
             through, direct = [], []
             for _ in range(rounds):

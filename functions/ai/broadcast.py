@@ -6,15 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
-from academy import aws, connections
-from academy.connections import Connection
 from academy.db import session_scope
 from academy.errors import AppError
 from academy.models import Chat, Message
-from academy.observability import logger
 from academy.queue import ReplyJob
 from academy.repositories import Replies
-from academy.websocket import AiDelta, AiResponse, Audience, ErrorFrame, Frame
+from academy.websocket import Address, AiDelta, AiResponse, Audience, ErrorFrame, Frame
 
 REMEMBERED = 3
 """Seconds of words kept for newcomers. Who restores the chat gets the words as they were last kept, at most
@@ -32,12 +29,11 @@ class Broadcast:
     """The audience of one reply; `renew` is called every second on top."""
 
     def __init__(self, job: ReplyJob, chat: Chat, renew: Callable[[], None]) -> None:
-        owner_id = chat.session.user_id
         self._job = job
         self._renew = renew
-        self._sockets = Audience(
-            owner_id, (job.session_key, chat.session.key), asker=_asker(job.connection_id, owner_id)
-        )
+        asker = Address(job.connection_id, job.session_key) if job.connection_id else None
+        keys = (job.session_key, chat.session.key)
+        self._sockets = Audience(chat.session.user_id, keys, asker=asker)
         self._sockets.refresh()
         self._recent: deque[list[Frame]] = deque([[]], maxlen=REMEMBERED)
 
@@ -70,15 +66,3 @@ def end_of(reply: Message) -> Frame:
 def _note_announced(reply_id: UUID) -> None:
     with session_scope() as session:
         Replies(session).mark_announced(reply_id)
-
-
-def _asker(connection_id: str | None, owner_id: str) -> Connection | None:
-    """Looked up by its own key: the index may not know yet who has just connected."""
-    if connection_id is None:
-        return None
-    try:
-        found = connections.find(connection_id)
-    except aws.errors() as error:
-        logger.warning("asker unknown", kind=type(error).__name__)
-        return None
-    return found if found and found.user_id == owner_id else None

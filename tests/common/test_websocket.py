@@ -15,7 +15,7 @@ from academy import aws, connections
 from academy.models import User
 from academy.shapes import HistoryMessage
 from academy.websocket import AiDelta, Audience
-from academy.websocket.audience import MOST_WAITING
+from academy.websocket.audience import MOST_WAITING, Address
 from academy.websocket.frames import MAX_FRAME_BYTES, ROOM_BYTES, fitting, newest_fitting
 from tests.factories import a_login_of, a_user
 from tests.outages import no_dynamodb
@@ -203,11 +203,11 @@ class TestAnAudience:
     ) -> None:
         asker, other = Socket(switchboard, token).opened(), Socket(switchboard, token).opened()
         known = connections.find(asker.connection.id)
+        assert known is not None
         connections.forget(asker.connection.id)
-        audience = Audience(user.id, [KEY], asker=known)
+        audience = Audience(user.id, [KEY], asker=Address(asker.connection.id, KEY))
         audience.refresh()
         audience.push(delta(0))
-        assert known is not None
         connections.remember(known)
         audience.refresh(delta(0))
         assert [len(socket.frames) for socket in (asker, other)] == [1, 1]
@@ -216,7 +216,7 @@ class TestAnAudience:
         self, user: User, switchboard: Switchboard, token: str
     ) -> None:
         asker = Socket(switchboard, token).opened()
-        audience = Audience(user.id, [KEY], asker=connections.find(asker.connection.id))
+        audience = Audience(user.id, [KEY], asker=Address(asker.connection.id, KEY))
         audience.refresh()
         asker.vanish()
         audience.push(delta(0))
@@ -229,7 +229,7 @@ class TestAnAudience:
         self, user: User, switchboard: Switchboard, token: str
     ) -> None:
         asker = Socket(switchboard, token).opened()
-        audience = Audience(user.id, [KEY], asker=connections.find(asker.connection.id))
+        audience = Audience(user.id, [KEY], asker=Address(asker.connection.id, KEY))
         with no_dynamodb():
             audience.refresh()
             audience.push(delta(0))

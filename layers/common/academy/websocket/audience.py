@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from academy import aws, connections
-from academy.connections import Connection
 from academy.observability import logger
 from academy.websocket.frames import Frame
 from academy.websocket.push import Gone, Undelivered, close, push
@@ -18,11 +18,18 @@ MOST_WAITING = 500
 PAUSES = (0.1, 0.4, 1.5)
 
 
+class Address(NamedTuple):
+    """A socket, and the session that it is on."""
+
+    connection_id: str
+    session_key: str
+
+
 class Line:
     """The way to one socket, and the frames that have still to go it."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, address: Address) -> None:
+        self._address = address
         self._waiting: deque[str] = deque()
 
     @property
@@ -31,10 +38,10 @@ class Line:
 
     def send(self, frames: Iterable[Frame]) -> bool:
         """Send these after those that wait; False once the socket is gone."""
-        self._waiting.extend(frame.render(self.connection.session_key) for frame in frames)
+        self._waiting.extend(frame.render(self._address.session_key) for frame in frames)
         try:
             while self._waiting:
-                push(self.connection.id, self._waiting[0])
+                push(self._address.connection_id, self._waiting[0])
                 self._waiting.popleft()
         except Undelivered:
             return self._is_patient()
@@ -45,14 +52,14 @@ class Line:
     def _is_patient(self) -> bool:
         if len(self._waiting) <= MOST_WAITING:
             return True
-        close(self.connection.id)
+        close(self._address.connection_id)
         return False
 
 
 class Audience:
     """The sockets on a user's sessions, on the channel where replies appear; the `asker` is always there."""
 
-    def __init__(self, user_id: str, session_keys: Iterable[str], *, asker: Connection | None = None) -> None:
+    def __init__(self, user_id: str, session_keys: Iterable[str], *, asker: Address | None = None) -> None:
         self._user_id = user_id
         self._session_keys = tuple(dict.fromkeys(session_keys))
         self._asker = asker
@@ -66,11 +73,11 @@ class Audience:
 
     def refresh(self, *missed: Frame) -> None:
         """Look who is there now; who has come since the last look gets what they missed."""
-        for connection in self._present():
-            if connection.id not in self._lines:
-                self._lines[connection.id] = line = Line(connection)
+        for address in self._present():
+            if address.connection_id not in self._lines:
+                self._lines[address.connection_id] = line = Line(address)
                 if not line.send(missed):
-                    self._leave(connection.id)
+                    self._leave(address.connection_id)
 
     def insist(self, pauses: Iterable[float] = PAUSES) -> None:
         """Send what still waits, after a pause each time, as long as something does."""
@@ -82,15 +89,16 @@ class Audience:
 
     def _leave(self, connection_id: str) -> None:
         del self._lines[connection_id]
-        if self._asker and self._asker.id == connection_id:
+        if self._asker and self._asker.connection_id == connection_id:
             self._asker = None
 
-    def _present(self) -> list[Connection]:
+    def _present(self) -> list[Address]:
+        # The index may not know yet who has just connected.
         present = [self._asker] if self._asker else []
         try:
             for key in self._session_keys:
                 found = connections.of_session(self._user_id, key)
-                present += [connection for connection in found if connection.channel == "chat"]
+                present += [Address(one.id, one.session_key) for one in found if one.channel == "chat"]
         except aws.errors() as error:
             # A reply is stored whoever sees it, so nothing is lost but the moment.
             logger.warning("audience unknown", user_id=self._user_id, kind=type(error).__name__)

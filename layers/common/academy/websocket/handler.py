@@ -19,7 +19,7 @@ from academy.errors import AppError, Conflict, Unauthorized
 from academy.observability import log_unhandled, logger
 from academy.queue import ReplyJob
 from academy.throttle import Limit
-from academy.websocket.audience import Audience
+from academy.websocket.audience import Address, Audience
 from academy.websocket.frames import ErrorFrame, Frame, now
 from academy.websocket.handshake import Handshake
 from academy.websocket.push import Gone, Undelivered, close, forget, push
@@ -137,7 +137,8 @@ def _deliver(connection: Connection, answer: Answer) -> None:
     for frame in answer.to_asker:
         _send(connection.id, frame, connection.session_key)
     keys = (connection.session_key, *answer.also_on)
-    audience = Audience(connection.user_id, keys, asker=connection)
+    asker = Address(connection.id, connection.session_key)
+    audience = Audience(connection.user_id, keys, asker=asker)
     if answer.to_session:
         audience.refresh()
         audience.push(*answer.to_session)
