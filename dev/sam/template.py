@@ -113,7 +113,7 @@ class Template(Document):
         )
 
     def _known(self, variables: Mapping[str, Any]) -> dict[str, str]:
-        """The variables, but for those that lead to what only AWS has: local settings say what is used instead."""
+        """The variables, without those that lead to what only AWS has: local settings say what to use."""
         known = {}
         for name, value in variables.items():
             with suppress(NotPlayed):

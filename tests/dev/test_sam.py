@@ -92,11 +92,14 @@ Resources:
           EGRESS: !If [UsesNat, nat, none]
           DEAR: !If [IsDear, "yes", "no"]
           PLAIN: !If [IsPlain, "yes", "no"]
-          DATABASE: !Sub ["postgresql://${Host}", {Host: !If [UsesProxy, !Ref Egress, !GetAtt Database.Address]}]
+          DATABASE: !Sub ["db://${At}", {At: !If [UsesProxy, !Ref Egress, !GetAtt Database.Address]}]
           SECRET: !Ref Secret
   Database: {Type: AWS::RDS::DBInstance}
   Secret: {Type: AWS::SecretsManager::Secret}
-  Inbox: {Type: AWS::SQS::Queue, Condition: UsesNat, Properties: {Tags: [!If [IsDear, 1, !Ref AWS::NoValue], 2]}}
+  Inbox:
+    Type: AWS::SQS::Queue
+    Condition: UsesNat
+    Properties: {Tags: [!If [IsDear, 1, !Ref AWS::NoValue], 2]}
   Outbox: {Type: AWS::SQS::Queue, Condition: UsesProxy, Properties: {Tags: !Ref AWS::NoValue}}
 """
 
@@ -216,7 +219,7 @@ class TestConditions:
         cheap = written(tmp_path, CONDITIONS).functions["Worker"].environment
         assert (cheap["EGRESS"], cheap["DEAR"], cheap["PLAIN"]) == ("nat", "no", "no")
         dear = written(tmp_path, CONDITIONS, {"Proxy": "true"}).functions["Worker"].environment
-        assert (dear["DEAR"], dear["DATABASE"]) == ("yes", "postgresql://nat")
+        assert (dear["DEAR"], dear["DATABASE"]) == ("yes", "db://nat")
         plain = written(tmp_path, CONDITIONS, {"Egress": "ipv6"}).functions["Worker"].environment
         assert (plain["EGRESS"], plain["PLAIN"]) == ("none", "yes")
 
