@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 export PYTHONPATH := $(CURDIR):$(CURDIR)/functions:$(CURDIR)/layers/common
 RUN := .venv/bin/python -m
+TOOLS := $(RUN) uv run -q --no-project --isolated --with-requirements
 COMPILE := $(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
 help:  ## Show this list
@@ -21,8 +22,11 @@ check: test lint check-template  ## What CI runs
 lint: install  ## Style, types and who may import whom
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && .venv/bin/lint-imports --no-cache
 
-check-template: install  ## Check what AWS will be told, in an environment of its own
-	@$(RUN) uv run -q --no-project --isolated --with-requirements infra/requirements.txt cfn-lint infra/template.yaml
+check-template: install  ## Check what AWS will be told, with tools in environments of their own
+	@$(TOOLS) infra/requirements.txt cfn-lint infra/template.yaml
+	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(TOOLS) infra/requirements.txt sam validate --lint -t infra/template.yaml
+	@$(TOOLS) infra/requirements.txt python infra/checks/rehearse.py infra/template.yaml
+	@$(TOOLS) infra/checkov-requirements.txt checkov --config-file infra/checkov.yaml -f infra/template.yaml
 
 format: install  ## Mend what ruff can mend
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
@@ -35,7 +39,8 @@ lock: install  ## Pin the packages of pyproject.toml; ARGS=--upgrade takes newer
 	@$(COMPILE) $(ARGS) pyproject.toml -o layers/common/requirements.txt
 	@$(COMPILE) $(ARGS) -c layers/common/requirements.txt --group dev -o dev/requirements.txt
 	@echo uv | $(COMPILE) $(ARGS) - -o dev/bootstrap-requirements.txt
-	@echo cfn-lint | $(COMPILE) $(ARGS) - -o infra/requirements.txt
+	@printf '%s\n' cfn-lint aws-sam-cli 'moto[apigatewayv2,awslambda,cloudformation,dynamodb,sqs]' | $(COMPILE) $(ARGS) - -o infra/requirements.txt
+	@echo checkov | $(COMPILE) $(ARGS) - -o infra/checkov-requirements.txt
 
 migrate: install  ## Bring the database's schema up to date
 	@$(RUN) dev.database migrate
