@@ -1,11 +1,15 @@
 # Every command, each one line. Nothing has to be installed first: whatever needs packages sees to them itself.
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint check-template format lock migrate seed bench prove openapi install db-up create-tables db-reset stop-all clean
+.PHONY: help dev test check lint check-template build build-python deploy format lock migrate seed bench prove openapi install db-up create-tables db-reset stop-all clean
 MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 export PYTHONPATH := $(CURDIR):$(CURDIR)/functions:$(CURDIR)/layers/common
 RUN := .venv/bin/python -m
+# Bytecode is of one version: Lambda's. pyenv runs another version than the current one only by its full name.
+BUILD_PYTHON ?= $(shell for version in "" $$(pyenv latest 3.13 2>/dev/null); do \
+	PYENV_VERSION=$$version python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
 TOOLS := $(RUN) uv run -q --no-project --isolated --with-requirements
+SAM := SAM_CLI_TELEMETRY=0 UV=$(CURDIR)/.venv/bin/uv BUILD_PYTHON=$(BUILD_PYTHON) $(TOOLS) infra/requirements.txt sam
 COMPILE := $(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
 help:  ## Show this list
@@ -24,9 +28,18 @@ lint: install  ## Style, types and who may import whom
 
 check-template: install  ## Check what AWS will be told, with tools in environments of their own
 	@$(TOOLS) infra/requirements.txt cfn-lint infra/template.yaml
-	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(TOOLS) infra/requirements.txt sam validate --lint -t infra/template.yaml
+	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint -t infra/template.yaml
 	@$(TOOLS) infra/requirements.txt python infra/checks/rehearse.py infra/template.yaml
 	@$(TOOLS) infra/checkov-requirements.txt checkov --config-file infra/checkov.yaml -f infra/template.yaml
+
+build: install build-python  ## Build what is deployed, into .aws-sam/build, and say how large it is
+	@$(SAM) build -t infra/template.yaml
+
+deploy:  ## Deploy what was built; the first time ARGS=--guided asks for everything
+	@$(SAM) deploy --template-file .aws-sam/build/template.yaml --config-file $(CURDIR)/infra/samconfig.toml $(ARGS)
+
+build-python:
+	@test -n "$(BUILD_PYTHON)" || { echo "Python 3.13 is missing, and Lambda's code has to be compiled by it: install it, or name it, as in BUILD_PYTHON=/opt/python3.13/bin/python3." >&2; exit 1; }
 
 format: install  ## Mend what ruff can mend
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .

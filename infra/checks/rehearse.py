@@ -20,7 +20,7 @@ from samtranslator.translator.translator import Translator
 REGION, BUCKET, STACK = "us-east-1", "artifacts", "rehearsal"
 # Everything that is optional.
 PARAMETERS = {"DatabaseProxy": "true", "FrontDoor": "cloudfront", "AlarmEmail": "somebody@example.com"}
-# What the play has of CloudFormation. References to anything else lead to a word, to an alias to its function.
+# What the play has of CloudFormation. A reference to anything else is a word, one to an alias its function.
 PLAYED = {
     "AWS::CloudWatch::Dashboard",
     "AWS::DynamoDB::Table",
