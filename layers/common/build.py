@@ -1,7 +1,7 @@
 """Builds the layer: what requirements.txt pins and academy, slim and compiled, the same bytes every time.
 
-Runs in the copy of this folder that `sam build` makes, so it may not look outside. Needs uv, and the Python that
-Lambda runs, for bytecode is of one version only. Usage: build.py FOLDER [arm64|x86_64]
+Runs in the copy of this folder that `sam build` makes, so it may not look outside. Needs uv, and the Python
+that Lambda runs, for bytecode is of one version only. Usage: build.py FOLDER [arm64|x86_64]
 """
 
 import compileall
@@ -23,8 +23,8 @@ PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28
 # Lambda refuses more than 250 MB with the functions, and loads what is imported from disk.
 BUDGET_MB = 95
 ZIPPED_BUDGET_MB = 33
-# The runtime brings botocore, with what only botocore needs. Of the rest nothing is ever imported: dns looks up
-# the domains of e-mail addresses, which we don't; cffi and pycparser only compile.
+# The runtime brings botocore, with what only botocore needs. Of the rest nothing is ever imported: dns looks
+# up the domains of e-mail addresses, which we don't; cffi and pycparser only compile.
 LEFT_OUT = (
     "bin",
     "botocore*",
@@ -73,8 +73,8 @@ def _install(folder: Path, platform: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     which = ["--python-platform", platform, "--python-version", "3.13", "--only-binary", ":all:"]
-    target = ["--target", folder, "--link-mode", "copy", "--no-compile-bytecode"]
-    pinned = ["--require-hashes", "-r", HERE / "requirements.txt"]
+    target = ["--target", str(folder), "--link-mode", "copy", "--no-compile-bytecode"]
+    pinned = ["--require-hashes", "-r", str(HERE / "requirements.txt")]
     uv = os.environ.get("UV", "uv")
     done = subprocess.run([uv, "pip", "install", "-q", *which, *target, *pinned])
     if done.returncode != 0:

@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import psycopg
@@ -13,25 +11,10 @@ from sqlalchemy import make_url
 
 from academy import aws, config, deploy, migrate, vault
 from dev import postgres
+from tests import cloudformation
 
 APP = "app_of_a_deployment"
 Deployed = Callable[..., dict[str, Any]]
-
-
-class Bucket(BaseHTTPRequestHandler):
-    """Where CloudFormation looks for the answer."""
-
-    answers: list[dict[str, Any]]
-    types: list[str | None]
-
-    def do_PUT(self) -> None:
-        self.answers.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-        self.types.append(self.headers["content-type"])
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Be silent."""
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +50,14 @@ def settings(
 @pytest.fixture
 def deployed(settings: pytest.MonkeyPatch) -> Iterator[Deployed]:
     """Ask as CloudFormation does, and say what it hears."""
-    Bucket.answers, Bucket.types = [], []
-    bucket = HTTPServer(("127.0.0.1", 0), Bucket)
-    thread = Thread(target=bucket.serve_forever)
-    thread.start()
+    with cloudformation.waiting() as waits:
 
-    def deployed(kind: str = "Create") -> dict[str, Any]:
-        about = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "Migrations"}
-        address = f"http://127.0.0.1:{bucket.server_port}/answer?signed=yes"
-        deploy.handler({"RequestType": kind, "ResponseURL": address, **about}, None)
-        assert Bucket.types.pop() == ""
-        return Bucket.answers.pop()
+        def deployed(kind: str = "Create") -> dict[str, Any]:
+            deploy.handler(waits.event(kind), None)
+            assert waits.content_type == ""
+            return waits.answers.pop()
 
-    yield deployed
-    bucket.shutdown()
-    thread.join()
-    bucket.server_close()
+        yield deployed
 
 
 def test_a_deployment_makes_the_role_and_the_schema_and_does_so_twice_without_harm(
