@@ -1,6 +1,6 @@
 # Every command, each one line. Nothing has to be installed first: whatever needs packages sees to them itself.
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint check-template build build-python artifact verify-artifact deploy format lock migrate seed bench prove openapi install db-up create-tables db-reset stop-all clean
+.PHONY: help dev test check lint check-template build build-python artifact verify-artifact deploy format lock migrate seed bench prove costs openapi install db-up create-tables db-reset stop-all clean
 MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 export PYTHONPATH := $(CURDIR):$(CURDIR)/functions:$(CURDIR)/layers/common
@@ -66,6 +66,7 @@ lock: install  ## Pin the packages of pyproject.toml; ARGS=--upgrade takes newer
 	@echo uv | $(COMPILE) $(ARGS) - -o dev/bootstrap-requirements.txt
 	@printf '%s\n' cfn-lint aws-sam-cli 'moto[apigatewayv2,awslambda,cloudformation,dynamodb,sqs]' | $(COMPILE) $(ARGS) - -o infra/requirements.txt
 	@printf '%s\n' awslambdaric boto3 | $(COMPILE) $(ARGS) - -o infra/runtime-requirements.txt
+	@printf '%s\n' matplotlib pyyaml | $(COMPILE) $(ARGS) - -o infra/costs-requirements.txt
 	@echo checkov | $(COMPILE) $(ARGS) - -o infra/checkov-requirements.txt
 
 migrate: install  ## Bring the database's schema up to date
@@ -87,6 +88,9 @@ stop-all: install  ## Stop what `make dev` or `make db-up` of this checkout left
 
 openapi: install  ## Write the API's description to docs/openapi.json
 	@$(RUN) dev.openapi docs/openapi.json
+
+costs: install  ## Work out what it costs, and write that into docs/costs.md
+	@$(TOOLS) infra/costs-requirements.txt python infra/costs.py
 
 bench: install  ## Measure
 	@$(RUN) dev.bench
