@@ -92,8 +92,8 @@ openapi: install  ## Write the API's description to docs/openapi.json
 costs: install  ## Work out what it costs, and write that into docs/costs.md
 	@$(TOOLS) infra/costs-requirements.txt python infra/costs.py
 
-bench: install  ## Measure
-	@$(RUN) dev.bench
+bench: artifact  ## Measure; ARGS=cold picks one
+	@BUILD_PYTHON=$(BUILD_PYTHON) $(RUN) dev.bench $(ARGS)
 
 prove: install  ## The tests that need minutes
 	@$(RUN) pytest -q -s -m prove $(ARGS)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dev.local import ROOT
 from dev.sam import TEMPLATE, Template
 
 SIZES = ("small", "medium", "large")
@@ -89,11 +90,13 @@ def test_passwords_are_guessed_more_slowly_than_pages_are_read(template: Templat
 
 
 def test_every_alarm_is_heard_and_says_where_to_read_on(template: Template) -> None:
+    handbook = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     alarms = properties(template, "AWS::CloudWatch::Alarm")
     assert len(alarms) >= 10
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}], name
-        assert "See operations.md on " in alarm["AlarmDescription"], name
+        _, _, topic = alarm["AlarmDescription"].partition(" See operations.md on ")
+        assert f"\n### {topic.removesuffix('.').capitalize()}\n" in handbook, name
 
 
 def test_the_database_is_encrypted_private_and_kept(template: Template) -> None:
