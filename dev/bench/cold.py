@@ -12,8 +12,8 @@ from dev.trouble import Trouble
 
 RUNS = 9
 OURS = ("academy", "ai", "auth", "chat", "tracks", "ws")
-# Imports what it is told, in order, and says how long that took and what it brought along. Processor time, since
-# importing is nothing else, and a machine shared with others has no other time to tell.
+# Imports what it is told, in order, and says how long that took and what it brought along. In processor time:
+# importing takes little else, and on a shared machine the clock tells what the others do.
 PROBE = """
 import importlib, json, sys, time
 names, before = json.loads(sys.argv[1]), set(sys.modules)
