@@ -2,10 +2,10 @@
 
 import sys
 
-from dev.bench import cold, imports, sockets
+from dev.bench import cold, imports, sockets, warm
 from dev.trouble import told
 
-MEASURES = {"imports": imports.report, "cold": cold.report, "sockets": sockets.report}
+MEASURES = {"imports": imports.report, "cold": cold.report, "warm": warm.report, "sockets": sockets.report}
 
 if __name__ == "__main__":
     with told():
