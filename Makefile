@@ -1,10 +1,17 @@
 # Every command, each one line. Nothing has to be installed first: whatever needs packages sees to them itself.
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint check-template format lock migrate seed bench prove openapi install db-up create-tables db-reset stop-all clean
+.PHONY: help dev test check lint check-template build build-python artifact verify-artifact deploy format lock migrate seed bench prove costs openapi install db-up create-tables db-reset stop-all clean
 MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 export PYTHONPATH := $(CURDIR):$(CURDIR)/functions:$(CURDIR)/layers/common
 RUN := .venv/bin/python -m
+# Bytecode is of one version: Lambda's. pyenv runs another version than the current one only by its full name.
+BUILD_PYTHON ?= $(shell for version in "" $$(pyenv latest 3.13 2>/dev/null); do \
+	PYENV_VERSION=$$version python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
+MACHINE := $(shell uname -m)
+ARTIFACT := $(CURDIR)/.aws-sam/artifact-$(subst aarch64,arm64,$(MACHINE))
+TOOLS := $(RUN) uv run -q --no-project --isolated --with-requirements
+SAM := SAM_CLI_TELEMETRY=0 UV=$(CURDIR)/.venv/bin/uv BUILD_PYTHON=$(BUILD_PYTHON) $(TOOLS) infra/requirements.txt sam
 COMPILE := $(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
 help:  ## Show this list
@@ -14,15 +21,37 @@ dev: install  ## Start everything on PORT (8000), with reload; Ctrl-C ends it
 	@$(RUN) dev.stack
 
 test: install  ## Run the tests; ARGS="-k tracks" picks some
-	@$(RUN) pytest -q -n 2 --dist loadfile -m "not prove" $(ARGS)
+	@$(RUN) pytest -q -n 2 --dist loadfile -m "not prove and not artifact" $(ARGS)
 
 check: test lint check-template  ## What CI runs
 
 lint: install  ## Style, types and who may import whom
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && .venv/bin/lint-imports --no-cache
 
-check-template: install  ## Check what AWS will be told, in an environment of its own
-	@$(RUN) uv run -q --no-project --isolated --with-requirements infra/requirements.txt cfn-lint infra/template.yaml
+check-template: install  ## Check what AWS will be told, with tools in environments of their own
+	@$(TOOLS) infra/requirements.txt cfn-lint infra/template.yaml
+	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint -t infra/template.yaml
+	@$(TOOLS) infra/requirements.txt python infra/checks/rehearse.py infra/template.yaml
+	@$(TOOLS) infra/checkov-requirements.txt checkov --config-file infra/checkov.yaml -f infra/template.yaml
+
+build: install build-python  ## Build what is deployed, into .aws-sam/build, and say how large it is
+	@$(SAM) build -t infra/template.yaml
+
+deploy:  ## Deploy what was built; the first time ARGS=--guided asks for everything
+	@$(SAM) deploy --template-file .aws-sam/build/template.yaml --config-file $(CURDIR)/infra/samconfig.toml $(ARGS)
+
+artifact: install build-python  # What is deployed, but for this machine, with what Lambda adds to it
+	@rm -rf $(ARTIFACT) && mkdir -p $(ARTIFACT)/task
+	@UV=$(CURDIR)/.venv/bin/uv $(BUILD_PYTHON) layers/common/build.py $(ARTIFACT)/layer/python $(subst aarch64,arm64,$(MACHINE))
+	@$(MAKE) -s -C functions build-all ARTIFACTS_DIR=$(ARTIFACT)/task BUILD_PYTHON=$(BUILD_PYTHON)
+	@$(RUN) uv pip install -q --python $(BUILD_PYTHON) --target $(ARTIFACT)/runtime --require-hashes -r infra/runtime-requirements.txt
+	@$(TOOLS) infra/requirements.txt python infra/checks/take_emulator.py $(ARTIFACT)/aws-lambda-rie
+
+verify-artifact: artifact  ## Run what is deployed under AWS's own runtime client: a learner's whole path
+	@BUILD_PYTHON=$(BUILD_PYTHON) $(RUN) pytest -q -s -m artifact $(ARGS)
+
+build-python:
+	@test -n "$(BUILD_PYTHON)" || { echo "Python 3.13 is missing, and Lambda's code has to be compiled by it: install it, or name it, as in BUILD_PYTHON=/opt/python3.13/bin/python3." >&2; exit 1; }
 
 format: install  ## Mend what ruff can mend
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
@@ -35,7 +64,10 @@ lock: install  ## Pin the packages of pyproject.toml; ARGS=--upgrade takes newer
 	@$(COMPILE) $(ARGS) pyproject.toml -o layers/common/requirements.txt
 	@$(COMPILE) $(ARGS) -c layers/common/requirements.txt --group dev -o dev/requirements.txt
 	@echo uv | $(COMPILE) $(ARGS) - -o dev/bootstrap-requirements.txt
-	@echo cfn-lint | $(COMPILE) $(ARGS) - -o infra/requirements.txt
+	@printf '%s\n' cfn-lint aws-sam-cli 'moto[apigatewayv2,awslambda,cloudformation,dynamodb,sqs]' | $(COMPILE) $(ARGS) - -o infra/requirements.txt
+	@printf '%s\n' awslambdaric boto3 | $(COMPILE) $(ARGS) - -o infra/runtime-requirements.txt
+	@printf '%s\n' matplotlib pyyaml | $(COMPILE) $(ARGS) - -o infra/costs-requirements.txt
+	@echo checkov | $(COMPILE) $(ARGS) - -o infra/checkov-requirements.txt
 
 migrate: install  ## Bring the database's schema up to date
 	@$(RUN) dev.database migrate
@@ -57,8 +89,11 @@ stop-all: install  ## Stop what `make dev` or `make db-up` of this checkout left
 openapi: install  ## Write the API's description to docs/openapi.json
 	@$(RUN) dev.openapi docs/openapi.json
 
-bench: install  ## Measure
-	@$(RUN) dev.bench
+costs: install  ## Work out what it costs, and write that into docs/costs.md
+	@$(TOOLS) infra/costs-requirements.txt python infra/costs.py
+
+bench: artifact  ## Measure; ARGS=cold picks one
+	@BUILD_PYTHON=$(BUILD_PYTHON) $(RUN) dev.bench $(ARGS)
 
 prove: install  ## The tests that need minutes
 	@$(RUN) pytest -q -s -m prove $(ARGS)

@@ -63,6 +63,7 @@ def with_defaults(env: Mapping[str, str], port: int) -> dict[str, str]:
     defaults = {
         "ALLOWED_ORIGINS": ",".join(dict.fromkeys((*ORIGINS, *own))),
         "THROTTLE_PER_ADDRESS": "off",
+        "DATABASE_AUTH": "password",
         "DATABASE_POOL_SIZE": "16",
         "LOG_LEVEL": "WARNING",
         "POWERTOOLS_TRACE_DISABLED": "true",

@@ -85,13 +85,14 @@ def serving(
     websocket_limits: sockets.Limits = sockets.QUOTAS,
     disconnect_after: float | None = 0,
     threads: int = 8,
+    runtime: Runtime | None = None,
 ) -> Iterator[Gateway]:
     """Serve a template until the block ends, with its queues and schedules if it has an `endpoint`.
 
     Functions that are told where they live (WEBSOCKET_MANAGEMENT_URL) need the port before they are
     imported: make the `listening` socket first, then.
     """
-    runtime = Runtime(template.functions, threads=threads)
+    runtime = runtime or Runtime(template.functions, threads=threads)
     runtime.load()
     app = gateway.application(template, runtime, limits, websocket_limits, disconnect_after=disconnect_after)
     server = gateway.server(app, EventSources(template, runtime))

@@ -1,7 +1,13 @@
 """Prints every figure, each from fresh processes on this machine."""
 
-from dev.bench import imports, sockets
+import sys
+
+from dev.bench import cold, imports, sockets, warm
+from dev.trouble import told
+
+MEASURES = {"imports": imports.report, "cold": cold.report, "warm": warm.report, "sockets": sockets.report}
 
 if __name__ == "__main__":
-    imports.report()
-    sockets.report()
+    with told():
+        for name in sys.argv[1:] or MEASURES:
+            MEASURES[name]()

@@ -23,12 +23,20 @@ PSEUDO = {
 }
 QUEUE, TABLE = "AWS::SQS::Queue", "AWS::DynamoDB::Table"
 FUNCTION, WEBSOCKET_API = "AWS::Serverless::Function", "AWS::Serverless::WebSocketApi"
+HTTP_API = "AWS::Serverless::HttpApi"
+PLAYED = (QUEUE, TABLE, FUNCTION, WEBSOCKET_API, HTTP_API)
+# What AWS::NoValue is: whatever has it is left out.
+NO_VALUE = object()
 # What comes before a resource's name in its ARN.
 ARNS = {QUEUE: ("sqs", ""), TABLE: ("dynamodb", "table/"), FUNCTION: ("lambda", "function:")}
 
 
 class TemplateError(Trouble):
     """The template says something that this reader, or CloudFormation, does not understand."""
+
+
+class NotPlayed(TemplateError):
+    """A reference to something that is in AWS and not in the local stack."""
 
 
 class Document:
@@ -63,7 +71,8 @@ class Document:
         """A value of the template, with its intrinsic functions worked out."""
         match value:
             case list():
-                return [self.resolve(item) for item in value]
+                items = (self.resolve(item) for item in value)
+                return [item for item in items if item is not NO_VALUE]
             case dict() if len(value) == 1 and (name := next(iter(value))) in self._intrinsics:
                 return self._intrinsics[name](value[name])
             case dict() if len(value) == 1 and str(next(iter(value))).startswith("Fn::"):
@@ -71,12 +80,27 @@ class Document:
                     f"{self.path.name} uses {next(iter(value))}, which dev/sam does not know yet."
                 )
             case dict():
-                return {key: self.resolve(item) for key, item in value.items()}
+                entries = ((key, self.resolve(item)) for key, item in value.items())
+                return {key: item for key, item in entries if item is not NO_VALUE}
         return value
 
+    def holds(self, condition: str) -> bool:
+        """Whether a condition of the template is true."""
+        declared = self.section("Conditions")
+        if condition not in declared:
+            raise TemplateError(
+                f"{self.path.name} names the condition {condition}, which it does not declare."
+            )
+        return bool(self.resolve(declared[condition]))
+
     def named(self, kind: str) -> list[str]:
-        """The logical names of all resources of a type."""
-        return [name for name, resource in self.section("Resources").items() if resource.get("Type") == kind]
+        """The logical names of all resources of a type, without those whose condition is false."""
+        return [
+            name
+            for name, resource in self.section("Resources").items()
+            if resource.get("Type") == kind
+            and ("Condition" not in resource or self.holds(resource["Condition"]))
+        ]
 
     def properties(self, name: str) -> dict[str, Any]:
         """A resource's properties as they are written."""
@@ -93,11 +117,19 @@ class Document:
             "Fn::Sub": self._substitute,
             "Fn::Join": lambda join: str(join[0]).join(map(str, self.resolve(join[1]))),
             "Fn::FindInMap": self._find_in_map,
+            "Fn::If": self._if,
+            "Fn::Equals": lambda pair: self.resolve(pair[0]) == self.resolve(pair[1]),
+            "Fn::Not": lambda one: not self.resolve(one[0]),
+            "Fn::And": lambda all_: all(self.resolve(all_)),
+            "Fn::Or": lambda any_: any(self.resolve(any_)),
+            "Condition": self.holds,
         }
 
     def _ref(self, name: str) -> Any:
         if name in PSEUDO:
             return PSEUDO[name]
+        if name == "AWS::NoValue":
+            return NO_VALUE
         if name in self.section("Parameters"):
             return self._parameter(name)
         if name.endswith(".Alias"):
@@ -111,6 +143,8 @@ class Document:
             return API_ID
         if kind == QUEUE:
             return self.queue_url(self.physical_name(name))
+        if kind not in PLAYED:
+            raise NotPlayed(f"{self.path.name} refers to {name}, which the local stack does not play.")
         return self.physical_name(name) if kind == TABLE else name
 
     def _parameter(self, name: str) -> Any:
@@ -128,7 +162,8 @@ class Document:
             return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{prefix}{self.physical_name(name)}"
         if attribute == "QueueName" and kind == QUEUE:
             return self.physical_name(name)
-        raise TemplateError(f"{self.path.name} asks for {name}.{attribute}, which dev/sam cannot tell.")
+        unknown = TemplateError if kind in PLAYED else NotPlayed
+        raise unknown(f"{self.path.name} asks for {name}.{attribute}, which dev/sam cannot tell.")
 
     def _substitute(self, argument: str | list[Any]) -> str:
         text, values = (argument, {}) if isinstance(argument, str) else argument
@@ -142,6 +177,10 @@ class Document:
             return str(self._attribute(name) if "." in name else self._ref(name))
 
         return re.sub(r"\$\{([^}]+)\}", replace, text)
+
+    def _if(self, choice: list[Any]) -> Any:
+        condition, then, otherwise = choice
+        return self.resolve(then if self.holds(condition) else otherwise)
 
     def _find_in_map(self, keys: list[Any]) -> Any:
         found: Any = self.section("Mappings")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dev.sam.declarations import (
     WebSocketApi,
     WebSocketRoute,
 )
-from dev.sam.document import FUNCTION, STACK, WEBSOCKET_API, Document, TemplateError
+from dev.sam.document import FUNCTION, HTTP_API, STACK, WEBSOCKET_API, Document, NotPlayed, TemplateError
 
 TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
 LAMBDA_DEFAULTS = {"Timeout": 3, "MemorySize": 128}
@@ -26,6 +27,8 @@ SCHEDULES = {"Schedule": "Schedule", "ScheduleV2": "ScheduleExpression"}
 RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 BODY = "$request.body."
+# The others, such as logs and limits, make no difference to who is called.
+WEBSOCKET_PROPERTIES = ("Auth", "StageName", "RouteSelectionExpression", "Routes")
 
 
 class Template(Document):
@@ -43,7 +46,7 @@ class Template(Document):
 
     @cached_property
     def cors(self) -> Cors:
-        for name in self.named("AWS::Serverless::HttpApi"):
+        for name in self.named(HTTP_API):
             if settings := self.resolve(self.properties(name).get("CorsConfiguration")):
                 return Cors(
                     origins=settings.get("AllowOrigins", []),
@@ -58,7 +61,8 @@ class Template(Document):
     @cached_property
     def websocket_api(self) -> WebSocketApi:
         for name in self.named(WEBSOCKET_API):
-            properties = self.resolve(self.properties(name))
+            written = self.properties(name)
+            properties = self.resolve({key: written[key] for key in WEBSOCKET_PROPERTIES if key in written})
             if "Auth" in properties:
                 # Who overlooked it would let everybody in.
                 raise TemplateError(f"{self.path.name} gives {name} Auth, which dev/sam does not know yet.")
@@ -105,8 +109,16 @@ class Template(Document):
             handler=self.resolve(settings["Handler"]),
             timeout=int(self.resolve(settings["Timeout"])),
             memory=int(self.resolve(settings["MemorySize"])),
-            environment={key: str(self.resolve(value)) for key, value in variables.items()},
+            environment=self._known(variables),
         )
+
+    def _known(self, variables: Mapping[str, Any]) -> dict[str, str]:
+        """The variables, without those that lead to what only AWS has: local settings say what to use."""
+        known = {}
+        for name, value in variables.items():
+            with suppress(NotPlayed):
+                known[name] = str(self.resolve(value))
+        return known
 
     def _events(self, *kinds: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         """What calls functions: its name, the function's, its type, its properties as they are written."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from academy import crypto, llm
+from academy import crypto, llm, vault
 from academy.config import settings
 from academy.egress import UnsafeUrl, check_url, origin
 from academy.errors import AppError
@@ -44,18 +44,21 @@ class View:
 
 def choose(session: Session, user_id: str) -> Choice:
     """The model this user's calls go to. Raises `ModelNotConfigured`, `KeyUnreadable`."""
-    return _choice(session.get(AIConfiguration, user_id) or AIConfiguration(user_id=user_id))
+    # Before the first statement: no connection is held while a secret is fetched.
+    platform_key = _platform_key()
+    return _choice(session.get(AIConfiguration, user_id) or AIConfiguration(user_id=user_id), platform_key)
 
 
 def choose_for_test(
     session: Session, user_id: str, *, api_key: str | None, base_url: str | None, model_name: str | None
 ) -> Choice:
     """What `choose` would give if these were saved; nothing is saved."""
+    platform_key = _platform_key()
     row = session.get(AIConfiguration, user_id) or AIConfiguration(user_id=user_id)
     given = {"api_key": api_key, "base_url": base_url, "model_name": model_name}
     with session.no_autoflush:
         change(row, {name: value for name, value in given.items() if value})
-        choice = _choice(row)
+        choice = _choice(row, platform_key)
     session.rollback()
     return choice
 
@@ -92,20 +95,25 @@ def change(row: AIConfiguration, changes: dict[str, Any]) -> None:
         row.sealed_key = row.key_origin = None
 
 
-def _choice(row: AIConfiguration) -> Choice:
-    config = settings()
+def _choice(row: AIConfiguration, platform_key: str) -> Choice:
     base_url = _base_url(row)
     here = origin(base_url)
     key = _own_key(row, here)
     is_platform = here == origin(_platform_url())
     if key is None and is_platform:
-        if not (config.default_openai_api_key or config.default_openai_base_url):
+        if not (platform_key or settings().default_openai_base_url):
             raise llm.ModelNotConfigured
         # The platform's key goes to the platform's origin, and nowhere else.
-        platform_key = config.default_openai_api_key
-        key = platform_key.get_secret_value() if platform_key else ""
+        key = platform_key
         return Choice(_model(row, base_url, key, trusted=True), own_key=False)
     return Choice(_model(row, base_url, key or "", trusted=is_platform), own_key=True)
+
+
+def _platform_key() -> str:
+    config = settings()
+    if config.default_openai_api_key is None and config.default_openai_api_key_arn:
+        return vault.read(config.default_openai_api_key_arn) or ""
+    return config.default_openai_api_key.get_secret_value() if config.default_openai_api_key else ""
 
 
 def _model(row: AIConfiguration, base_url: str, key: str, *, trusted: bool) -> llm.Model:

@@ -73,6 +73,35 @@ Resources:
   Orders: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}
   Letters: {Type: AWS::SQS::Queue, Properties: {QueueName: letters}}
 """
+CONDITIONS = """
+Parameters:
+  Egress: {Type: String, Default: nat}
+  Proxy: {Type: String, Default: "false"}
+Conditions:
+  UsesNat: !Equals [!Ref Egress, nat]
+  UsesProxy: !Equals [!Ref Proxy, "true"]
+  IsDear: !And [!Condition UsesNat, !Condition UsesProxy]
+  IsPlain: !Not [!Or [!Condition UsesNat, !Condition UsesProxy]]
+Resources:
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: worker.handler
+      Environment:
+        Variables:
+          EGRESS: !If [UsesNat, nat, none]
+          DEAR: !If [IsDear, "yes", "no"]
+          PLAIN: !If [IsPlain, "yes", "no"]
+          DATABASE: !Sub ["db://${At}", {At: !If [UsesProxy, !Ref Egress, !GetAtt Database.Address]}]
+          SECRET: !Ref Secret
+  Database: {Type: AWS::RDS::DBInstance}
+  Secret: {Type: AWS::SecretsManager::Secret}
+  Inbox:
+    Type: AWS::SQS::Queue
+    Condition: UsesNat
+    Properties: {Tags: [!If [IsDear, 1, !Ref AWS::NoValue], 2]}
+  Outbox: {Type: AWS::SQS::Queue, Condition: UsesProxy, Properties: {Tags: !Ref AWS::NoValue}}
+"""
 
 
 @pytest.fixture
@@ -183,6 +212,45 @@ class TestSources:
         template = written(tmp_path, SOURCES.replace(known, unknown))
         with pytest.raises(TemplateError, match=words):
             _ = template.websocket_api, template.schedules
+
+
+class TestConditions:
+    def test_they_follow_the_parameters(self, tmp_path: Path) -> None:
+        cheap = written(tmp_path, CONDITIONS).functions["Worker"].environment
+        assert (cheap["EGRESS"], cheap["DEAR"], cheap["PLAIN"]) == ("nat", "no", "no")
+        dear = written(tmp_path, CONDITIONS, {"Proxy": "true"}).functions["Worker"].environment
+        assert (dear["DEAR"], dear["DATABASE"]) == ("yes", "db://nat")
+        plain = written(tmp_path, CONDITIONS, {"Egress": "ipv6"}).functions["Worker"].environment
+        assert (plain["EGRESS"], plain["PLAIN"]) == ("none", "yes")
+
+    def test_a_resource_whose_condition_is_false_is_not_there(self, tmp_path: Path) -> None:
+        with_nat = written(tmp_path, CONDITIONS).named("AWS::SQS::Queue")
+        with_both = written(tmp_path, CONDITIONS, {"Proxy": "true"}).named("AWS::SQS::Queue")
+        assert (with_nat, with_both) == (["Inbox"], ["Inbox", "Outbox"])
+
+    def test_what_has_no_value_is_left_out(self, tmp_path: Path) -> None:
+        template = written(tmp_path, CONDITIONS, {"Proxy": "true", "Egress": "ipv6"})
+        assert list(template.resources("AWS::SQS::Queue")) == [("academy-local-Outbox", {})]
+        assert template.resolve(template.properties("Inbox")) == {"Tags": [2]}
+
+    def test_a_condition_that_nobody_declares_is_refused(self, tmp_path: Path) -> None:
+        template = written(tmp_path, CONDITIONS.replace("Condition: UsesNat", "Condition: Nobody"))
+        with pytest.raises(TemplateError, match="the condition Nobody"):
+            template.named("AWS::SQS::Queue")
+
+    def test_a_variable_that_leads_to_what_only_aws_has_is_left_to_local_settings(
+        self, tmp_path: Path
+    ) -> None:
+        assert written(tmp_path, CONDITIONS).functions["Worker"].environment.keys() == {
+            "EGRESS",
+            "DEAR",
+            "PLAIN",
+        }
+
+    def test_a_wrong_attribute_of_what_is_played_is_still_refused(self, tmp_path: Path) -> None:
+        template = written(tmp_path, SOURCES.replace("!GetAtt Orders.QueueName", "!GetAtt Orders.Colour"))
+        with pytest.raises(TemplateError, match=r"Orders\.Colour"):
+            _ = template.functions
 
 
 class TestRouting:

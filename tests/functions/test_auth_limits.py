@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from academy import auth, config
+from academy import auth, aws, config
 from academy.models import Throttle
 from tests.client import Client
 from tests.conftest import Api
@@ -54,6 +54,24 @@ def test_A6_what_a_header_claims_changes_nothing(api: Api) -> None:
     for number in range(30):
         api().post("/api/auth/guest-login", x_forwarded_for=f"192.0.2.{number}")
     assert api().post("/api/auth/guest-login", x_forwarded_for="192.0.2.99").status == 429
+
+
+def test_an_address_that_cloudfront_vouches_for_is_believed(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = aws.client("secretsmanager").create_secret(Name="front-door", SecretString="the key")["ARN"]
+    monkeypatch.setenv("FRONT_DOOR_KEY_ARN", arn)
+    config.settings.cache_clear()
+    try:
+        for number in range(30):
+            come = {"x_viewer_address": f"192.0.2.{number}", "x_front_door_key": "the key"}
+            assert api().post("/api/auth/guest-login", **come).status == 200
+        come["x_front_door_key"] = "a guess"
+        assert {api().post("/api/auth/guest-login", **come).status for _ in range(31)} == {200, 429}
+        assert api().post("/api/auth/guest-login", x_viewer_address="192.0.2.99").status == 429
+    finally:
+        monkeypatch.undo()
+        config.settings.cache_clear()
 
 
 def test_addresses_count_nothing_where_that_is_switched_off(api: Api, per_account_only: None) -> None:

@@ -3,8 +3,11 @@
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIN_SECRET_BYTES = 32
+"""RFC 7518, 3.2: an HS256 key has at least as many bits as the hash."""
 
 
 class Settings(BaseSettings):
@@ -15,12 +18,18 @@ class Settings(BaseSettings):
     database_url: SecretStr
     database_pool_size: int = Field(default=1, ge=1, le=100)
     """Lambda runs one request at a time per environment: one connection. Threads of one process need more."""
+    database_auth: Literal["password", "iam"] = "password"
+    """`iam`: the URL has no password, AWS signs one for each connection."""
     migration_database_url: SecretStr | None = None
     """The role that owns the schema; the application's own role cannot change it."""
+    migration_password_arn: str = ""
+    """The secret in Secrets Manager that holds its password, where the URL does not."""
 
-    secret_key: SecretStr
+    secret_key: SecretStr | None = None
     """Signs tokens and seals keys. `secret_key_previous` still reads what it made, until it is retired."""
     secret_key_previous: SecretStr | None = None
+    secret_keys_arn: str = ""
+    """The secret that holds such keys, where `secret_key` is not set; see `academy.crypto.secrets`."""
     access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60)
     password_hash_memory_kib: int = Field(default=65_536, ge=19_456)
     """argon2id's memory, never below OWASP's floor."""
@@ -28,6 +37,8 @@ class Settings(BaseSettings):
     """Off where everybody comes from one address, such as a laptop. Per-account limits stay on."""
 
     default_openai_api_key: SecretStr | None = None
+    default_openai_api_key_arn: str = ""
+    """The secret that holds it, where it is not set."""
     default_openai_base_url: str | None = None
     default_openai_model: str = "gpt-5-mini"
     llm_allowed_private: Annotated[tuple[str, ...], NoDecode] = ()
@@ -39,6 +50,8 @@ class Settings(BaseSettings):
     """Where `@connections` answers: the WebSocket API's own address with https and its stage."""
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    front_door_key_arn: str = ""
+    """The secret that requests by way of CloudFront know; only those may say what address they are from."""
     log_level: str = "INFO"
     aws_lambda_function_name: str | None = None
 
@@ -52,10 +65,15 @@ class Settings(BaseSettings):
     @field_validator("secret_key", "secret_key_previous")
     @classmethod
     def _strong(cls, value: SecretStr | None) -> SecretStr | None:
-        # RFC 7518, 3.2: an HS256 key has at least as many bits as the hash.
-        if value and len(value.get_secret_value().encode()) < 32:
+        if value and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
             raise ValueError("SECRET_KEY needs at least 32 bytes; make one with: openssl rand -hex 32")
         return value
+
+    @model_validator(mode="after")
+    def _has_a_secret_key(self) -> "Settings":
+        if not (self.secret_key or self.secret_keys_arn):
+            raise ValueError("SECRET_KEY is missing; make one with: openssl rand -hex 32")
+        return self
 
     @field_validator("database_url", "migration_database_url")
     @classmethod

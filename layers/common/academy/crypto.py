@@ -2,9 +2,12 @@
 
 import hashlib
 import hmac
+import json
 import os
+from functools import lru_cache
 
-from academy.config import settings
+from academy import vault
+from academy.config import MIN_SECRET_BYTES, settings
 from academy.errors import AppError
 
 VERSION = b"\x01"
@@ -64,7 +67,19 @@ def key_id(secret: bytes) -> bytes:
 
 
 def secrets() -> tuple[bytes, ...]:
-    """The secret key that makes, then the one that may still be read."""
+    """The secret key that makes, then those that may still be read."""
     config = settings()
+    if config.secret_key is None:
+        return _from_vault(vault.read(config.secret_keys_arn) or "{}")
     both = (config.secret_key, config.secret_key_previous)
     return tuple(secret.get_secret_value().encode() for secret in both if secret)
+
+
+@lru_cache(maxsize=2)
+def _from_vault(text: str) -> tuple[bytes, ...]:
+    """Keys by any name; the one named `current` makes."""
+    kept: dict[str, str] = json.loads(text)
+    keys = tuple(kept[name].encode() for name in sorted(kept, key=lambda name: (name != "current", name)))
+    if "current" not in kept or min(map(len, keys)) < MIN_SECRET_BYTES:
+        raise ValueError(f"the secret keys need one named current, and {MIN_SECRET_BYTES} bytes each")
+    return keys

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
+from academy import aws
 from academy.config import settings
 
 CONNECT_SECONDS = 3
@@ -21,7 +23,7 @@ def engine() -> Engine:
     (https://github.com/psycopg/psycopg/issues/1105).
     """
     config = settings()
-    return create_engine(
+    made = create_engine(
         config.database_url.get_secret_value(),
         poolclass=QueuePool,
         pool_size=config.database_pool_size,
@@ -31,6 +33,14 @@ def engine() -> Engine:
         connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_SECONDS},
         hide_parameters=True,
     )
+    if config.database_auth == "iam":
+        event.listen(made, "do_connect", _sign_in)
+    return made
+
+
+def _sign_in(_: object, __: object, ___: object, parameters: dict[str, Any]) -> None:
+    host, port, user = (parameters[name] for name in ("host", "port", "user"))
+    parameters["password"] = aws.database_token(host, port, user)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from academy.config import settings
@@ -20,6 +22,24 @@ def upgrade(url: str, app_role: str | None = None) -> None:
         command.upgrade(alembic_config(connection), "head")
         if app_role:
             _grant(connection, app_role)
+
+
+def is_ahead(url: str) -> bool:
+    """Whether the schema is that of newer code, as when a deployment is taken back."""
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+        known = ScriptDirectory.from_config(alembic_config(connection)).walk_revisions()
+        return current is not None and current not in {script.revision for script in known}
+
+
+def admit(url: str, role: str) -> None:
+    """Make the application's role, if it is not there; it logs in with tokens that AWS signs."""
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        quoted = connection.dialect.identifier_preparer.quote(role)
+        known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role})
+        if known.first() is None:
+            connection.execute(text(f"CREATE ROLE {quoted} LOGIN"))
+        connection.execute(text(f"GRANT rds_iam TO {quoted}"))
 
 
 def alembic_config(connection: Connection) -> Config:

@@ -1,5 +1,6 @@
 """What a route's signature can ask for: the transaction, who is calling, and from where."""
 
+import hmac
 from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
@@ -9,7 +10,9 @@ from fastapi.security import HTTPBearer
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
+from academy import vault
 from academy.auth import Claims, read_token, user_of
+from academy.config import settings
 from academy.db import session_factory
 from academy.errors import Unauthorized
 from academy.models import User
@@ -81,8 +84,18 @@ CurrentLogin = Annotated[UUID, Depends(get_login_id)]
 
 
 async def get_address(request: Request) -> str:
-    """The caller's network address, as the gateway saw it: a header could claim any."""
+    """The caller's network address, as the gateway saw it or CloudFront: others could claim any."""
+    if _came_through_front_door(request):
+        return request.headers.get("x-viewer-address", "")
     return request.client.host if request.client else ""
+
+
+def _came_through_front_door(request: Request) -> bool:
+    said = request.headers.get("x-front-door-key")
+    if not said or not settings().front_door_key_arn:
+        return False
+    key = vault.read(settings().front_door_key_arn)
+    return key is not None and hmac.compare_digest(said.encode(), key.encode())
 
 
 Address = Annotated[str, Depends(get_address)]
