@@ -93,15 +93,15 @@ def _make(delivery: Delivery, seconds: float) -> None:
             return  # deleted, with its chat
         reply, question, chat = found
         assignment = claim and replies.assign(session, claim, chat, question, owner_id=chat.session.user_id)
+        has_to_be_shown = reply.status not in UNFINISHED and Replies(session).claim_end(reply.id)
     if assignment:
         broadcast = Broadcast(job, chat, delivery.renew)
         if frame := _written(assignment, broadcast, reply, seconds):
             broadcast.end(frame)
-    elif reply.status in UNFINISHED:
-        raise Busy
-    elif not reply.announced:
-        # Whoever wrote it died between storing its end and showing it.
+    elif has_to_be_shown:
         Broadcast(job, chat, delivery.renew).end(end_of(reply))
+    elif not reply.announced:
+        raise Busy
 
 
 def _written(assignment: Assignment, broadcast: Broadcast, reply: Message, seconds: float) -> Frame | None:

@@ -18,6 +18,9 @@ GRACE = timedelta(seconds=45)
 
 UNFINISHED = ("pending", "streaming")
 
+FAILED = {"status": "failed", "leased_until": func.now() + LEASE}
+"""The values of a reply that failed and has still to be shown so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -74,11 +77,14 @@ class Replies:
         return self.session.execute(statement).scalar_one_or_none()
 
     def settle(self, claim: Claim, **values: object) -> Message | None:
-        """End a reply; `None` if it is gone, with its chat, or somebody else writes it."""
+        """End a reply; `None` if it is gone, with its chat, or somebody else writes it.
+
+        It stays leased, for whoever ended it to show that.
+        """
         statement = (
             update(Message)
             .where(_is_mine(claim))
-            .values(timestamp=func.clock_timestamp(), leased_until=None, **values)
+            .values(timestamp=func.clock_timestamp(), leased_until=func.now() + LEASE, **values)
             .returning(Message)
         )
         return self.session.scalars(statement).one_or_none()
@@ -86,7 +92,21 @@ class Replies:
     def fail(self, reply_id: UUID) -> None:
         """End a reply that nobody could write."""
         unfinished = and_(Message.id == reply_id, Message.status.in_(UNFINISHED))
-        self.session.execute(update(Message).where(unfinished).values(status="failed"))
+        self.session.execute(update(Message).where(unfinished).values(**FAILED))
+
+    def claim_end(self, reply_id: UUID) -> bool:
+        """Whether it is up to us to show how the reply ended, because who ended it died before that."""
+        statement = (
+            update(Message)
+            .where(
+                Message.id == reply_id,
+                Message.announced.is_(False),
+                or_(Message.leased_until.is_(None), Message.leased_until <= func.now()),
+            )
+            .values(leased_until=func.now() + LEASE)
+            .returning(Message.id)
+        )
+        return self.session.execute(statement).first() is not None
 
     def mark_announced(self, reply_id: UUID) -> None:
         self.session.execute(update(Message).where(Message.id == reply_id).values(announced=True))
@@ -154,7 +174,7 @@ class Replies:
     def give_up_abandoned(self, limit: int) -> list[UUID]:
         """Fail the replies whose writer is dead and which nobody took over."""
         is_abandoned = and_(Message.status.in_(UNFINISHED), Message.leased_until < func.now() - GRACE)
-        return self._mark(is_abandoned, limit, status="failed")
+        return self._mark(is_abandoned, limit, **FAILED)
 
     def _mark(self, which: ColumnElement[bool], limit: int, **values: object) -> list[UUID]:
         query = select(Message.id).where(which).limit(limit).with_for_update(skip_locked=True)
