@@ -84,7 +84,8 @@ def main() -> None:
         # The template's CORS is for the origins that the functions are told of, too.
         template = Template(
             TEMPLATE,
-            parameters={"AllowedOrigins": os.environ.get("ALLOWED_ORIGINS", "")},
+            # And a machine of one's own need not share its database with the other functions.
+            parameters={"AllowedOrigins": os.environ.get("ALLOWED_ORIGINS", ""), "Size": "medium"},
             endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
         )
         runtime = Runtime(template.functions)
