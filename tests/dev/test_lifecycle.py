@@ -102,7 +102,7 @@ def test_it_starts_reloads_survives_a_broken_edit_and_ends_on_sigterm(checkout: 
         second = checkout.run("dev.stack")
         assert (second.returncode, second.stderr.splitlines()) == (
             1,
-            ["`make dev` already runs in this checkout: use that one, or end it with `make stop-all`."],
+            ["The local stack already runs in this checkout: use that one, or end it with `make stop-all`."],
         )
 
         routes.write_text(sound + "def (\n")
