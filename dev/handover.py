@@ -4,7 +4,6 @@ It gives a function only those variables that the template declares, and runs it
 stands there: hence a copy of the built template, and a file with the settings.
 """
 
-import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ import yaml
 
 from academy.config import Settings
 from dev import aws
+from dev.local import LOOPBACK
 from dev.sam import FUNCTION, LAYER, load
 
 HOST = "host.docker.internal"
@@ -22,15 +22,18 @@ HOST = "host.docker.internal"
 OURS = {name.upper() for name in Settings.model_fields} | set(aws.environment(""))
 # Lambda sets the first itself, wants one connection for each environment, and refuses private model servers.
 UNFIT = {"AWS_LAMBDA_FUNCTION_NAME", "DATABASE_POOL_SIZE", "LLM_ALLOWED_PRIVATE"}
-THIS_MACHINE = re.compile(r"(?<=[/@])(127\.0\.0\.1|localhost|\[::1\])(?=[:/?]|$)")
+# After the scheme and, if there are any, name and password.
+THIS_MACHINE = re.compile(r"^([a-z+]+://(?:[^/@]*@)?)(?:127\.0\.0\.1|localhost|\[::1\])(?=[:/?]|$)")
 
 
 def settings(known: Mapping[str, str], address: str) -> dict[str, str]:
     """Of the functions' settings here, those for containers, with the address that leads out of them."""
-    host = HOST if ipaddress.ip_address(address).is_loopback else address
+    host = HOST if address == LOOPBACK else address
     fit = {name: value for name, value in known.items() if _is_ours(name) and name not in UNFIT}
     # Origins are seen from the browser: there, localhost is right.
-    return {n: THIS_MACHINE.sub(host, v) if n.endswith("_URL") else v for n, v in sorted(fit.items())}
+    return {
+        n: THIS_MACHINE.sub(rf"\g<1>{host}", v) if n.endswith("_URL") else v for n, v in sorted(fit.items())
+    }
 
 
 def write_settings(file: Path, values: Mapping[str, str], functions: Iterable[str]) -> None:
