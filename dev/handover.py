@@ -29,11 +29,10 @@ THIS_MACHINE = re.compile(r"^([a-z+]+://(?:[^/@]*@)?)(?:127\.0\.0\.1|localhost|\
 def settings(known: Mapping[str, str], address: str) -> dict[str, str]:
     """Of the functions' settings here, those for containers, with the address that leads out of them."""
     host = HOST if address == LOOPBACK else address
-    fit = {name: value for name, value in known.items() if _is_ours(name) and name not in UNFIT}
-    # Origins are seen from the browser: there, localhost is right.
-    return {
-        n: THIS_MACHINE.sub(rf"\g<1>{host}", v) if n.endswith("_URL") else v for n, v in sorted(fit.items())
-    }
+    fit = {name: value for name, value in sorted(known.items()) if _is_ours(name) and name not in UNFIT}
+    # Only URLs: origins are seen from the browser, where localhost is right.
+    urls = {name: value for name, value in fit.items() if name.endswith("_URL")}
+    return {**fit, **{name: THIS_MACHINE.sub(rf"\g<1>{host}", url) for name, url in urls.items()}}
 
 
 def write_settings(file: Path, values: Mapping[str, str], functions: Iterable[str]) -> None:
