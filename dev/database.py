@@ -76,7 +76,7 @@ def _ours(address: str) -> Iterator[postgres.Server]:
     if server := postgres.attach(POSTGRES):
         if address != LOOPBACK:
             raise Trouble(
-                f"Postgres is already up, but may not listen on {address}: end it with `make stop-all`."
+                f"Postgres is already up, but does not listen on {address}: end it with `make stop-all`."
             )
         yield server
         return

@@ -85,6 +85,18 @@ def test_what_is_built_works_with_nothing_but_the_settings_handed_over(
     assert done.stderr == "`sam local` ended by itself (see above), with code 0.\n"
 
 
+def test_a_database_that_containers_cannot_reach_is_not_mistaken_for_one_that_they_can(
+    checkout: Checkout, bridge: str
+) -> None:
+    assert checkout.run("dev.database", "up").returncode == 0
+    refused = checkout.run("dev.stack", "services", SERVICES_ADDRESS=bridge)
+    assert checkout.run("dev.stop").returncode == 0
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"Postgres is already up, but does not listen on {bridge}: end it with `make stop-all`.\n"
+    )
+
+
 def test_without_an_engine_nothing_is_built_and_one_sentence_says_so(
     checkout: Checkout, tmp_path: Path
 ) -> None:
