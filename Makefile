@@ -89,7 +89,7 @@ db-up: install  ## Start Postgres alone, in the background, and print its URL
 db-reset: install  ## Drop all local data, after asking (CONFIRM=yes does not ask)
 	@$(RUN) dev.database reset
 
-stop-all: install  ## Stop what `make dev` or `make db-up` of this checkout left running
+stop-all: install  ## Stop whatever of this checkout was left running
 	@$(RUN) dev.stop
 
 openapi: install  ## Write the API's description to docs/openapi.json

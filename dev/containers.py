@@ -17,7 +17,7 @@ DEFAULT_PORT = "3000"
 BUILD = ROOT / ".aws-sam" / "local"
 SETTINGS = LOCAL / "sam-local.json"
 ENGINE_SECONDS = 30
-STOP_SECONDS = 30
+STOP_SECONDS = 20
 
 
 def run(*sam: str) -> None:
