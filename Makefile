@@ -1,6 +1,6 @@
 # Every command, each one line. Nothing has to be installed first: whatever needs packages sees to them itself.
 .DEFAULT_GOAL := help
-.PHONY: help dev test check lint check-template build build-python artifact verify-artifact deploy format lock migrate seed bench prove costs openapi install db-up create-tables db-reset stop-all clean
+.PHONY: help dev services sam-local test check lint check-template build build-python artifact verify-artifact deploy format lock migrate seed bench prove costs openapi install db-up create-tables db-reset stop-all clean
 MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 export PYTHONPATH := $(CURDIR):$(CURDIR)/functions:$(CURDIR)/layers/common
@@ -19,6 +19,12 @@ help:  ## Show this list
 
 dev: install  ## Start everything on PORT (8000), with reload; Ctrl-C ends it
 	@$(RUN) dev.stack
+
+services: install  ## Start what functions lean on, where containers reach it; Ctrl-C ends it
+	@$(RUN) dev.stack services
+
+sam-local: install build-python  ## Run what is built in Docker's containers by AWS SAM, on PORT (3000)
+	@$(RUN) dev.stack sam-local env $(SAM)
 
 test: install  ## Run the tests; ARGS="-k tracks" picks some
 	@$(RUN) pytest -q -n 2 --dist loadfile -m "not prove and not artifact" $(ARGS)
@@ -83,7 +89,7 @@ db-up: install  ## Start Postgres alone, in the background, and print its URL
 db-reset: install  ## Drop all local data, after asking (CONFIRM=yes does not ask)
 	@$(RUN) dev.database reset
 
-stop-all: install  ## Stop what `make dev` or `make db-up` of this checkout left running
+stop-all: install  ## Stop whatever of this checkout was left running
 	@$(RUN) dev.stop
 
 openapi: install  ## Write the API's description to docs/openapi.json

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
+from dev.local import LOOPBACK
 from dev.sam import REGION, Template
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -19,10 +20,10 @@ TABLE_PROPERTIES = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running(address: str = LOOPBACK) -> Iterator[str]:
     """The URL at which DynamoDB and SQS answer, for as long as the block lasts."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     try:

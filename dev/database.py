@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from academy.migrate import upgrade
 from dev import environment, postgres
-from dev.local import DATABASE, LOCAL, POSTGRES, interrupt_on_signals, only_one
+from dev.local import DATABASE, LOCAL, LOOPBACK, POSTGRES, interrupt_on_signals, only_one
 from dev.trouble import Trouble, told
 
 UP_SECONDS = 60
@@ -34,14 +34,14 @@ class Database:
 
 
 @contextmanager
-def ready(env: Mapping[str, str]) -> Iterator[Database]:
+def ready(env: Mapping[str, str], address: str = LOOPBACK) -> Iterator[Database]:
     """The database, migrated: one that is set or already runs is used, otherwise ours runs for the block."""
     if "DATABASE_URL" in env:
         database = _given(env)
         migrate(database)
         yield database
         return
-    with _ours() as server:
+    with _ours(address) as server:
         database = Database(
             server.url, server.owner_url, f"Postgres at 127.0.0.1:{server.port}, data in {server.home}"
         )
@@ -72,11 +72,15 @@ def _given(env: Mapping[str, str]) -> Database:
 
 
 @contextmanager
-def _ours() -> Iterator[postgres.Server]:
+def _ours(address: str) -> Iterator[postgres.Server]:
     if server := postgres.attach(POSTGRES):
+        if address != LOOPBACK:
+            raise Trouble(
+                f"Postgres is already up, but does not listen on {address}: end it with `make stop-all`."
+            )
         yield server
         return
-    with postgres.running(POSTGRES) as server:
+    with postgres.running(POSTGRES, address=address) as server:
         yield server
 
 

@@ -18,7 +18,7 @@ from dev.guard import guarded, let_go
 from dev.local import ROOT
 from dev.runtime import FunctionError, Runtime
 from dev.sam import Function
-from dev.supervisor import free_port
+from dev.services import free_port
 from dev.threads import Threads
 from dev.trouble import Trouble
 

@@ -50,8 +50,8 @@ def read_dotenv(file: Path) -> dict[str, str]:
     return values
 
 
-def port(env: Mapping[str, str]) -> int:
-    given = env.get("PORT", DEFAULT_PORT)
+def port(env: Mapping[str, str], default: str = DEFAULT_PORT) -> int:
+    given = env.get("PORT", default)
     if not given.isdecimal() or not 1 <= int(given) <= 65535:
         raise Trouble(f"PORT has to be a number from 1 to 65535, not {given!r}.")
     return int(given)

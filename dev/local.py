@@ -19,6 +19,7 @@ STACK = LOCAL / "stack.pid"
 DATABASE = LOCAL / "database.pid"
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOP_SECONDS = 30
+LOOPBACK = "127.0.0.1"
 
 
 def kept_secret(file: Path) -> str:

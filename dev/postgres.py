@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 
 from dev.guard import guarded, let_go
-from dev.local import is_held, kept_secret
+from dev.local import LOOPBACK, is_held, kept_secret
 from dev.trouble import Trouble
 from dev.unprivileged import Identity, identity
 
@@ -31,13 +31,17 @@ STOP_SECONDS = 15.0
 TAKEN = "Address already in use"
 
 SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
 }
+# Who may log in where others reach it, too: from their network, never the superuser.
+ADMITTED = f"""\
+host all all {LOOPBACK}/32 scram-sha-256
+host {DATABASE} {OWNER},{APP} samenet scram-sha-256
+"""
 # For tests: what they write is worth nothing after a crash.
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -84,13 +88,16 @@ class Server:
 
 
 @contextmanager
-def running(data_dir: Path, *, durable: bool = True) -> Iterator[Server]:
-    """Postgres on a free port with its data in `data_dir`; it ends with the block or with this process."""
+def running(data_dir: Path, *, durable: bool = True, address: str = LOOPBACK) -> Iterator[Server]:
+    """Postgres on a free port with its data in `data_dir`; it ends with the block or with this process.
+
+    It listens on 127.0.0.1 and on `address`, if that is another.
+    """
     who = identity(data_dir)
     with _locked(data_dir, who) as lock:
         password = _password(who)
         _initialise(who, durable=durable)
-        process, server = _start(who, password, lock, durable=durable)
+        process, server = _start(who, password, lock, _settings(who, address, durable=durable))
     # From here on the guard and Postgres hold the lock, for as long as either of them runs.
     try:
         _prepare(server)
@@ -190,11 +197,11 @@ def _initialise(who: Identity, *, durable: bool) -> None:
 
 
 def _start(
-    who: Identity, password: str, lock: int, *, durable: bool
+    who: Identity, password: str, lock: int, settings: dict[str, str]
 ) -> "tuple[subprocess.Popen[bytes], Server]":
     for port in (_port_of_last_time(who.home), 0, 0):
         server = Server(_free_port(port), password, who.home)
-        process = _launch(who, server.port, lock, durable=durable)
+        process = _launch(who, lock, settings | {"port": str(server.port)})
         try:
             _wait_until_ready(process, server)
         except BaseException as error:
@@ -208,8 +215,7 @@ def _start(
     raise PostgresError("Postgres found no free port on 127.0.0.1 in three attempts: try again.")
 
 
-def _launch(who: Identity, port: int, lock: int, *, durable: bool) -> "subprocess.Popen[bytes]":
-    settings = SETTINGS | {"port": str(port)} | ({} if durable else CARELESS)
+def _launch(who: Identity, lock: int, settings: dict[str, str]) -> "subprocess.Popen[bytes]":
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [str(who.binaries / "bin" / "postgres"), "-D", str(who.home / "cluster"), *options]
     with (who.home / "postgres.log").open("wb") as log:
@@ -224,6 +230,15 @@ def _launch(who: Identity, port: int, lock: int, *, durable: bool) -> "subproces
             cwd="/",
             pass_fds=[lock],
         )
+
+
+def _settings(who: Identity, address: str, *, durable: bool) -> dict[str, str]:
+    settings = SETTINGS | {"listen_addresses": LOOPBACK} | ({} if durable else CARELESS)
+    if address == LOOPBACK:
+        return settings
+    admitted = who.home / "admitted.conf"
+    admitted.write_text(ADMITTED)
+    return settings | {"listen_addresses": f"{LOOPBACK},{address}", "hba_file": str(admitted)}
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", server: Server) -> None:

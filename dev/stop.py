@@ -1,4 +1,4 @@
-"""Ends whatever `make dev` or `make db-up` of this checkout left running, and nothing else."""
+"""Ends whatever of this checkout was left running, by `make dev` say or `make db-up`, and nothing else."""
 
 from dev import local, postgres
 from dev.trouble import told

@@ -1,27 +1,25 @@
-"""Starts and holds the parts of the local stack.
+"""Starts the local stack's gateway beside its services, and holds them.
 
-The supervisor holds the listening socket, Postgres, moto and the tutor; only the gateway starts anew when
-code changes. Every child ends with the supervisor, however that ends.
+The supervisor holds the listening socket and the services; only the gateway starts anew when code changes.
+Every child ends with the supervisor, however that ends.
 """
 
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from watchfiles import PythonFilter, watch
 
-from dev import aws, database, environment
+from dev import aws, environment, services
 from dev.guard import guarded, let_go
 from dev.local import ROOT, STACK, only_one
 from dev.sam import TEMPLATE, Template
 from dev.trouble import Trouble
 
 WATCHED = (ROOT / "functions", ROOT / "layers", ROOT / "dev", TEMPLATE)
-ALREADY = "`make dev` already runs in this checkout: use that one, or end it with `make stop-all`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,70 +40,12 @@ def run() -> None:
 def _started(resources: ExitStack) -> Stack:
     env = environment.load()
     port = environment.port(env)
-    resources.enter_context(only_one(STACK, ALREADY))
-    listening = resources.enter_context(listen_on(port))
-    settings = environment.with_defaults(env, port)
-    stored = resources.enter_context(database.ready(settings))
-    settings["DATABASE_URL"] = stored.url
-    endpoint = resources.enter_context(aws.running())
-    model = with_tutor(settings, resources)
-    environment.checked(settings)
-    _announce(
-        {
-            "Database": stored.place,
-            "AWS": f"DynamoDB and SQS at {endpoint}, forgotten at the end",
-            "Tutor": model,
-        }
-    )
-    return Stack(listening, settings, endpoint)
-
-
-def listen_on(port: int) -> socket.socket:
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind(("127.0.0.1", port))
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        raise Trouble(
-            f"Port {port} cannot be used ({error.strerror}): "
-            "end the program that uses it, or choose another port, such as PORT=8001 make dev."
-        ) from None
-    return listening
-
-
-def with_tutor(settings: dict[str, str], resources: ExitStack) -> str:
-    """Start the offline tutor unless the settings name a model; a sentence for the banner."""
-    if "DEFAULT_OPENAI_API_KEY" in settings or "DEFAULT_OPENAI_BASE_URL" in settings:
-        configured = environment.checked(settings)
-        return (
-            f"{configured.default_openai_model} at {configured.default_openai_base_url or 'api.openai.com'}"
-        )
-    port = free_port()
-    command = [sys.executable, "-m", "dev.tutor", "--port", str(port)]
-    resources.callback(let_go, guarded(command, cwd=ROOT, env=settings))
-    url = f"http://127.0.0.1:{port}/v1"
-    settings |= {
-        "DEFAULT_OPENAI_BASE_URL": url,
-        "DEFAULT_OPENAI_API_KEY": "local-tutor",
-        "DEFAULT_OPENAI_MODEL": "tutor-demo",
-    }
-    return f"an offline demo at {url}; DEFAULT_OPENAI_API_KEY brings a real model"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _announce(places: Mapping[str, str]) -> None:
-    print("AI Learning Platform, on this machine alone")
-    for name, place in places.items():
-        print(f"  {name:<10}{place}")
+    resources.enter_context(only_one(STACK, services.ALREADY))
+    listening = resources.enter_context(services.listen_on(port))
+    running = resources.enter_context(services.running(environment.with_defaults(env, port)))
+    services.announce("AI Learning Platform, on this machine alone", running.places)
     print("Ctrl-C ends all of it; code changes are picked up.", flush=True)
+    return Stack(listening, running.settings, running.endpoint)
 
 
 def _serve(stack: Stack) -> None:
@@ -143,18 +83,7 @@ def launched(stack: Stack) -> "subprocess.Popen[bytes] | None":
 def _environment(stack: Stack) -> dict[str, str]:
     template = Template(TEMPLATE, endpoint=stack.endpoint)
     aws.create_missing(template)
-    return functions_environment(template, stack.settings, stack.listening.getsockname()[1])
-
-
-def functions_environment(template: Template, settings: Mapping[str, str], port: int) -> dict[str, str]:
-    """What the template gives the functions, over it the local settings, and an AWS that is not real."""
-    declared = {
-        k: v for function in template.functions.values() for k, v in function.environment.items() if v
-    }
-    local = {k: v for k, v in settings.items() if not k.startswith("AWS_")}
-    stage = template.websocket_api.stage
-    sockets = {"WEBSOCKET_MANAGEMENT_URL": f"http://127.0.0.1:{port}/{stage}"} if stage else {}
-    return {**declared, **local, **sockets, **aws.environment(template.endpoint)}
+    return services.functions_environment(template, stack.settings, stack.listening.getsockname()[1])
 
 
 def _end(gateway: "subprocess.Popen[bytes] | None") -> None:

@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from academy.migrate import upgrade
-from dev import aws, environment, postgres, supervisor
+from dev import aws, environment, postgres, services, supervisor
 from dev.guard import let_go
 
 START_SECONDS = 60
@@ -30,12 +30,12 @@ def running() -> Iterator[Running]:
         folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
         server = resources.enter_context(postgres.running(folder))
         upgrade(server.owner_url, app_role=postgres.APP)
-        listening = resources.enter_context(supervisor.listen_on(0))
+        listening = resources.enter_context(services.listen_on(0))
         port = listening.getsockname()[1]
         settings = environment.with_defaults({"SECRET_KEY": "only for benchmarks " * 2}, port)
         settings["DATABASE_URL"] = server.url
         endpoint = resources.enter_context(aws.running())
-        supervisor.with_tutor(settings, resources)
+        services.with_tutor(settings, resources)
         gateway = supervisor.launched(supervisor.Stack(listening, settings, endpoint))
         if gateway is None:
             raise RuntimeError("The gateway could not be started.")

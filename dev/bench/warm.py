@@ -20,7 +20,7 @@ from dev import aws, environment, postgres
 from dev.emulator import Emulator
 from dev.events import http_event
 from dev.sam import TEMPLATE, Template
-from dev.supervisor import functions_environment
+from dev.services import functions_environment
 
 RUNS = 300
 SECONDS = 30

@@ -14,12 +14,14 @@ from dev.sam.declarations import (
     WebSocketApi,
     WebSocketRoute,
 )
-from dev.sam.document import ACCOUNT_ID, REGION, STACK, TemplateError
+from dev.sam.document import ACCOUNT_ID, FUNCTION, LAYER, REGION, STACK, TemplateError, load
 from dev.sam.template import TEMPLATE, Template
 
 __all__ = [
     "ACCOUNT_ID",
     "DEFAULT_ROUTE",
+    "FUNCTION",
+    "LAYER",
     "REGION",
     "STACK",
     "TEMPLATE",
@@ -32,4 +34,5 @@ __all__ = [
     "TemplateError",
     "WebSocketApi",
     "WebSocketRoute",
+    "load",
 ]

@@ -23,7 +23,7 @@ PSEUDO = {
 }
 QUEUE, TABLE = "AWS::SQS::Queue", "AWS::DynamoDB::Table"
 FUNCTION, WEBSOCKET_API = "AWS::Serverless::Function", "AWS::Serverless::WebSocketApi"
-HTTP_API = "AWS::Serverless::HttpApi"
+HTTP_API, LAYER = "AWS::Serverless::HttpApi", "AWS::Serverless::LayerVersion"
 PLAYED = (QUEUE, TABLE, FUNCTION, WEBSOCKET_API, HTTP_API)
 # What AWS::NoValue is: whatever has it is left out.
 NO_VALUE = object()
@@ -51,7 +51,7 @@ class Document:
     ) -> None:
         self.path = path
         self.endpoint = endpoint
-        self._document = _load(path)
+        self._document = load(path)
         self._overrides = dict(parameters or {})
 
     def physical_name(self, name: str) -> str:
@@ -216,7 +216,8 @@ def _tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _tag)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """A template as it is written, its short tags in their long form."""
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader with tags
     except OSError as error:

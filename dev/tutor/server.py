@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from academy.llm import estimate_tokens
+from dev.local import LOOPBACK
 from dev.trouble import Trouble
 from dev.tutor import completions, speech
 from dev.tutor.schema import Author, instance
@@ -20,10 +21,10 @@ SECONDS_PER_WORD = 0.02
 _LARGEST_REQUEST = 8 * 1024 * 1024
 
 
-def serve(port: int, *, exit_with_parent: bool = False) -> None:
+def serve(port: int, address: str = LOOPBACK, *, exit_with_parent: bool = False) -> None:
     """Serves until interrupted, or until standard input ends if `exit_with_parent`."""
-    with tutor(port) as server:
-        print(f"The demo tutor answers on http://127.0.0.1:{server.server_port}/v1", flush=True)
+    with tutor(port, address) as server:
+        print(f"The demo tutor answers on http://{address}:{server.server_port}/v1", flush=True)
         if exit_with_parent:
             threading.Thread(target=_stop_with_input, args=(server,), daemon=True).start()
         try:
@@ -32,11 +33,13 @@ def serve(port: int, *, exit_with_parent: bool = False) -> None:
             return
 
 
-def tutor(port: int = 0, *, seconds_per_word: float = SECONDS_PER_WORD) -> ThreadingHTTPServer:
-    """The server, bound to its port on this machine; 0 picks a free one."""
+def tutor(
+    port: int = 0, address: str = LOOPBACK, *, seconds_per_word: float = SECONDS_PER_WORD
+) -> ThreadingHTTPServer:
+    """The server, bound to its port; 0 picks a free one."""
     handler = type("_PacedHandler", (_Handler,), {"seconds_per_word": seconds_per_word})
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return ThreadingHTTPServer((address, port), handler)
     except OSError:
         raise Trouble(f"Port {port} is taken: stop what uses it, or give the tutor another --port.") from None
 

@@ -1,95 +1,16 @@
 """`make dev` through a day's work: start, a broken edit, its repair, a second start, and a sudden end."""
 
 import fcntl
-import os
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
 import pytest
 
-from dev.local import ROOT
-
-PARTS = ("dev", "functions", "infra", "layers")
-SECONDS = 60
-
-
-class Checkout:
-    """A copy of the sources, so that a stack of the real checkout is none of our business."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for part in PARTS:
-            shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        roots = (root, root / "functions", root / "layers" / "common")
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "PORT": str(self.port),
-            "PYTHONPATH": os.pathsep.join(map(str, roots)),
-        }
-
-    def run(self, module: str, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=self.root,
-            env={**self.environment, **settings},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
-
-    @contextmanager
-    def stack(self) -> Iterator["subprocess.Popen[bytes]"]:
-        with (self.root / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dev.stack"],
-                cwd=self.root,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(SECONDS)
-
-    def status(self, path: str) -> int | None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        except (OSError, HTTPException):
-            return None
-        finally:
-            connection.close()
-
-    @property
-    def log(self) -> str:
-        return (self.root / "log").read_text()
+from tests.dev.checkout import SECONDS, Checkout, eventually
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return Checkout(tmp_path_factory.mktemp("checkout"))
-
-
-def eventually(fact: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + SECONDS
-    while not fact() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return fact()
 
 
 def test_it_starts_reloads_survives_a_broken_edit_and_ends_on_sigterm(checkout: Checkout) -> None:
@@ -102,7 +23,7 @@ def test_it_starts_reloads_survives_a_broken_edit_and_ends_on_sigterm(checkout: 
         second = checkout.run("dev.stack")
         assert (second.returncode, second.stderr.splitlines()) == (
             1,
-            ["`make dev` already runs in this checkout: use that one, or end it with `make stop-all`."],
+            ["The local stack already runs in this checkout: use that one, or end it with `make stop-all`."],
         )
 
         routes.write_text(sound + "def (\n")

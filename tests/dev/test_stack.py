@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dev import environment, postgres, supervisor
+from dev import environment, postgres, services
 from dev.local import ROOT
 from dev.sam import Template
 from dev.trouble import Trouble
@@ -19,8 +19,8 @@ PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "functions", ROOT / "layers" / "c
 def test_a_busy_port_is_one_sentence_that_names_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with pytest.raises(Trouble, match=f"Port {port} cannot be used .* PORT=8001 make dev"):
-            supervisor.listen_on(port)
+        with pytest.raises(Trouble, match=f"Port {port} cannot be used .* PORT=8001"):
+            services.listen_on(port)
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536"])
@@ -53,7 +53,7 @@ def test_a_weak_secret_key_is_refused_by_name() -> None:
 def test_the_functions_are_told_where_their_clients_are_and_that_aws_is_here() -> None:
     template = Template(Path(__file__).with_name("template.yaml"), endpoint="http://127.0.0.1:1")
     settings = {"LOG_LEVEL": "INFO", "AWS_ENDPOINT_URL": "https://elsewhere.example"}
-    told = supervisor.functions_environment(template, settings, 8000)
+    told = services.functions_environment(template, settings, 8000)
     assert told["WEBSOCKET_MANAGEMENT_URL"] == "http://127.0.0.1:8000/ws"
     assert told["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert told["LOG_LEVEL"] == "INFO"

@@ -23,7 +23,7 @@ from dev.emulator import ARTIFACT, MIB, Emulator
 from dev.guard import guarded, let_go
 from dev.local import ROOT
 from dev.sam import TEMPLATE, Template
-from dev.supervisor import free_port, functions_environment
+from dev.services import free_port, functions_environment
 from tests import cloudformation
 from tests.client import Reply
 from tests.e2e.test_learners_path import walk
