@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import connect
 
 from ai import prompts
-from dev.bench import prices
+from dev.bench import costs
 from dev.bench.stack import Running, running
 
 ROUNDS = {1: 40, 50: 4}
@@ -119,7 +119,7 @@ def _print_pushes(talks: Sequence[Talk]) -> None:
         f"Pushes: {pushes / replies:.1f} a reply of {characters / replies:.0f} characters, "
         f"{pushes / characters * 1000:.1f} per 1,000 characters"
     )
-    prices.print_costs()
+    costs.print_costs()
 
 
 def _percentile(values: Sequence[float], share: float) -> float:

@@ -1,5 +1,6 @@
 """What a streamed reply costs in AWS, computed from the template and the list prices of us-east-1."""
 
+from dev.prices import PRICES
 from dev.sam import TEMPLATE, Template
 
 REPLIES = 1_000
@@ -8,11 +9,6 @@ SHOW_SECONDS = 0.1
 """A frame of words for each, as `ai.draft` joins them."""
 OVERHEAD_SECONDS = {"ReplyFunction": 0.2, "WsFunction": 0.1}
 
-PER_MILLION = {"WebSocket messages": 1.00, "Lambda requests": 0.20, "SQS FIFO requests": 0.50}
-PER_MILLION_READS = 0.125
-PER_GB_SECOND_ARM = 0.0000133334
-PER_GB_OF_LOGS = 0.50
-
 
 def costs() -> dict[str, float]:
     """Dollars for a thousand replies, by item; the model and the database are not among them."""
@@ -20,15 +16,15 @@ def costs() -> dict[str, float]:
     functions = Template(TEMPLATE).functions
     return {
         # The question in; accepted, the words and the end out.
-        "WebSocket messages": _millions("WebSocket messages", 1 + 1 + seconds / SHOW_SECONDS + 1),
+        "WebSocket messages": _cost("WebSocket message", 1 + 1 + seconds / SHOW_SECONDS + 1),
         "Lambda, writing": _lambda(functions["ReplyFunction"].memory, seconds, "ReplyFunction"),
         "Lambda, frames": _lambda(functions["WsFunction"].memory, 0, "WsFunction"),
-        "Lambda requests": _millions("Lambda requests", 2),
+        "Lambda requests": _cost("Lambda request", 2),
         # Sent, received, held at the start and every ten seconds, deleted.
-        "SQS FIFO requests": _millions("SQS FIFO requests", 3 + 1 + seconds // 10),
-        # Two consistent reads by key; half a unit each time somebody looks who is there.
-        "DynamoDB reads": REPLIES * (2 + 0.5 * (seconds + 3)) * PER_MILLION_READS / 1e6,
-        "CloudWatch logs": REPLIES * 4 * 1024 * PER_GB_OF_LOGS / 1e9,
+        "SQS FIFO requests": _cost("SQS FIFO request", 3 + 1 + seconds // 10),
+        # One consistent read by key; half a unit each time somebody looks who is there.
+        "DynamoDB reads": _cost("DynamoDB read", 1 + 0.5 * (seconds + 3)),
+        "CloudWatch logs": _cost("log GB", 4 * 1024 / 1e9),
     }
 
 
@@ -40,9 +36,9 @@ def print_costs() -> None:
     print(f"  {'together':20} ${sum(found.values()):8.4f}")
 
 
-def _millions(item: str, number: float) -> float:
-    return REPLIES * number * PER_MILLION[item] / 1e6
+def _cost(item: str, number: float) -> float:
+    return REPLIES * number * PRICES[item]
 
 
 def _lambda(megabytes: int, seconds: float, function: str) -> float:
-    return REPLIES * (seconds + OVERHEAD_SECONDS[function]) * megabytes / 1024 * PER_GB_SECOND_ARM
+    return _cost("Lambda GB-second", (seconds + OVERHEAD_SECONDS[function]) * megabytes / 1024)
