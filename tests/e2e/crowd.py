@@ -86,8 +86,13 @@ class Tab:
                 self._seen["gaps"] += not text.take(frame["seq"], frame["delta"])
             case "ai_response":
                 self._seen["replies shown"] += 1
-                known = self._replies.pop(frame["message_id"], None)
-                self._seen["texts that differ"] += bool(known and known.content != frame["message"])
+                self._compare(self._replies.pop(frame["message_id"], None), frame["message"])
+
+    def _compare(self, known: Text | None, whole: str) -> None:
+        """An end may bring more than the words before it, where whoever wrote them died."""
+        if known and known.content != whole:
+            is_beginning = whole.startswith(known.content)
+            self._seen["tails that the end brought" if is_beginning else "texts that differ"] += 1
 
 
 @dataclass
