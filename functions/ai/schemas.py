@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, StringConstraints, WithJsonSchema
 
 from academy.shapes import (
+    MAX_WORDS,
     Difficulty,
     HistoryMessage,
     Hours,
@@ -20,7 +21,6 @@ from academy.shapes import (
 )
 from ai.plans import CoursePlan
 
-MAX_WORDS = 16_000
 MAX_TOKENS = 32_000
 MAX_NUMBER_DIGITS = 9
 MODULE_REF = r"^([0-9]{1,9}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"

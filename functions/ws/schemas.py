@@ -11,11 +11,9 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from academy import payload
 from academy.errors import Invalid
 from academy.payload import MalformedBody
-from academy.shapes import ChatOut, HistoryMessage
+from academy.shapes import MAX_WORDS, ChatOut, HistoryMessage
 from academy.websocket import Frame
 from academy.websocket.frames import now
-
-MAX_WORDS = 16_000
 
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 

@@ -18,6 +18,8 @@ from pydantic import (
 from academy.models import SESSION_KEY_LENGTH
 
 MAX_TEXT = 16_000
+MAX_WORDS = 16_000
+"""Characters of what a person says at once, whichever way it comes."""
 
 
 def _lower(value: Any) -> Any:
