@@ -47,11 +47,13 @@ deploy:  ## Deploy what was built; the first time ARGS=--guided asks for everyth
 	@$(SAM) deploy --template-file .aws-sam/build/template.yaml --config-file $(CURDIR)/infra/samconfig.toml $(ARGS)
 
 artifact: install build-python  # What is deployed, but for this machine, with what Lambda adds to it
+	@test ! -e $(ARTIFACT) || chmod -R u+w $(ARTIFACT)
 	@rm -rf $(ARTIFACT) && mkdir -p $(ARTIFACT)/task
 	@UV=$(CURDIR)/.venv/bin/uv $(BUILD_PYTHON) layers/common/build.py $(ARTIFACT)/layer/python $(subst aarch64,arm64,$(MACHINE))
 	@$(MAKE) -s -C functions build-all ARTIFACTS_DIR=$(ARTIFACT)/task BUILD_PYTHON=$(BUILD_PYTHON)
 	@$(RUN) uv pip install -q --python $(BUILD_PYTHON) --target $(ARTIFACT)/runtime --require-hashes -r infra/runtime-requirements.txt
 	@$(TOOLS) infra/requirements.txt python infra/checks/take_emulator.py $(ARTIFACT)/aws-lambda-rie
+	@chmod -R a-w $(ARTIFACT)/task $(ARTIFACT)/layer
 
 verify-artifact: artifact  ## Run what is deployed under AWS's own runtime client: a learner's whole path
 	@BUILD_PYTHON=$(BUILD_PYTHON) $(RUN) pytest -q -s -m artifact $(ARGS)
@@ -105,4 +107,5 @@ prove: install  ## The tests that need minutes
 	@$(RUN) pytest -q -s -m prove $(ARGS)
 
 clean:  ## Remove what can be made again; the data in .local/ stays
+	@test ! -e .aws-sam || chmod -R u+w .aws-sam
 	@rm -rf .venv .aws-sam .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis

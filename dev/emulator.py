@@ -5,6 +5,7 @@ client and boto3), and the emulator.
 """
 
 import json
+import os
 import platform
 import subprocess
 import time
@@ -32,6 +33,8 @@ LIMITED = (
     "import os, resource, sys; resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2); "
     "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
 )
+# The folders of an artifact may not be written to, which root heeds only without this.
+HEEDING_MODES = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
 MIB = 2**20
 
 
@@ -102,7 +105,7 @@ class Emulator(Runtime):
         emulator = [str(self._artifact / "aws-lambda-rie")]
         emulator += ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
         emulator += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
-        limited = [str(self._python), "-c", LIMITED, str(function.memory * MIB)]
+        limited = [*HEEDING_MODES, str(self._python), "-c", LIMITED, str(function.memory * MIB)]
         with log.open("wb") as output:
             process = guarded(
                 [*emulator, *limited, *CLIENT, function.handler],

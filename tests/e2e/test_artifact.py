@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from websockets.sync.client import ClientConnection
 from websockets.typing import Subprotocol
 
 from dev import aws, environment, postgres
-from dev.emulator import ARTIFACT, MIB, Emulator
+from dev.emulator import ARTIFACT, HEEDING_MODES, MIB, Emulator
 from dev.guard import guarded, let_go
 from dev.local import ROOT
 from dev.sam import TEMPLATE, Template
@@ -230,6 +231,15 @@ def test_nothing_of_tests_tools_or_docs_is_deployed() -> None:
     assert {"auth", "tracks", "chat", "ai", "ws", "academy"} <= top
     for source in ARTIFACT.joinpath("task").rglob("*.py"):
         assert (source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc").exists(), source
+
+
+def test_the_code_cannot_be_written_to() -> None:
+    for folder in ("task/ws", "layer/python/academy"):
+        program = f"open({str(ARTIFACT / folder / 'new.py')!r}, 'w')"
+        tried = subprocess.run(
+            [*HEEDING_MODES, sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
+        assert "PermissionError" in tried.stderr
 
 
 def test_every_function_ran_within_the_templates_memory_and_wrote_nothing_into_its_code(
