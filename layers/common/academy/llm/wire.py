@@ -1,10 +1,10 @@
 """One question to one model over Chat Completions: the only file that imports openai."""
 
 import json
-import random
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any, cast
 
 from academy.egress import Deadline
@@ -21,6 +21,8 @@ Pause = Callable[[float], None]
 
 MOST_PATIENCE = 5.0
 _JITTER = (0.2, 0.6)
+# The system's, for environments restored from one snapshot would all draw the same numbers.
+_CHANCE = SystemRandom()
 # A token travels in an envelope of some 300 bytes, so a long answer needs more than the door's 2 MiB.
 _BYTES_PER_TOKEN = 1024
 
@@ -153,7 +155,7 @@ def _wait(error: "openai.APIError") -> float | None:
 
     from academy.egress import dialer
 
-    jitter = random.uniform(*_JITTER)  # noqa: S311 - spreads retries out, keeps no secret
+    jitter = _CHANCE.uniform(*_JITTER)
     if isinstance(error, openai.APIStatusError):
         asked = _retry_after(error)
         if error.status_code != 429 and error.status_code < 500:
