@@ -68,10 +68,10 @@ def test_the_same_files_have_the_same_digest_wherever_they_are(
 def test_growing_beyond_the_budget_fails(
     build: ModuleType, layer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build._report(layer, "arm64", 0)
+    build._report(layer, "arm64", (0.0, 0.0))
     monkeypatch.setattr(build, "BUDGET_MB", 0)
     with pytest.raises(SystemExit, match="leave something out"):
-        build._report(layer, "arm64", 0)
+        build._report(layer, "arm64", (0.0, 0.0))
 
 
 def test_another_python_would_compile_what_lambda_ignores(
