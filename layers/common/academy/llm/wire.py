@@ -22,7 +22,7 @@ Pause = Callable[[float], None]
 MOST_PATIENCE = 5.0
 _JITTER = (0.2, 0.6)
 # A token travels in an envelope of some 300 bytes, so a long answer needs more than the door's 2 MiB.
-_BYTES_PER_TOKEN = 1024
+_BYTES_PER_TOKEN = 512
 
 
 def converse(
