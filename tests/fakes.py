@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from dev.tutor import completions
 from dev.tutor.schema import Author, instance
+from tests import leaks
 
 Json = dict[str, Any]
 Turn = Callable[["Exchange"], None]
@@ -173,6 +174,7 @@ class Exchange:
         self._handler.wfile.write(body)
 
     def say(self, pieces: tuple[str, ...], finish: str | None, usage: Json | None) -> None:
+        leaks.remember("".join(pieces))
         if not self.request.body.get("stream"):
             whole = completions.completion(self._name, "".join(pieces), usage or {}, finish or "stop")
             return self.send_json(200, whole)
@@ -249,6 +251,7 @@ class Exchange:
         self._handler.end_headers()
 
     def _send_pieces(self, pieces: tuple[str, ...]) -> None:
+        leaks.remember(["".join(pieces), *pieces])
         for piece in pieces:
             self._send_event(completions.chunk(self._name, {"content": piece}))
 
@@ -273,6 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.path, headers, body)
+        leaks.remember([request.key, body.get("messages")])
         model = self.server.model
         model.requests.append(request)
         try:
