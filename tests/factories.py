@@ -33,10 +33,10 @@ def a_login_of(user: User) -> str:
     return auth.issue_token(user.id, login.id)
 
 
-def a_key_file(path: Path, mode: int = 0o600, **keys: str) -> Path:
+def a_key_file(path: Path, **keys: str) -> Path:
     """A file of wrapping keys by name, the newest last."""
     path.write_text("".join(f"{name} {digits}\n" for name, digits in keys.items()))
-    path.chmod(mode)
+    path.chmod(0o600)
     return path
 
 

@@ -113,6 +113,10 @@ class ScriptedModel:
         """Answers 200 with exactly these bytes."""
         self._add(lambda exchange: exchange.send(200, body, {"Content-Type": content_type} | (headers or {})))
 
+    def answers(self, everything: bytes) -> None:
+        """Answers exactly these bytes, status line and all."""
+        self._add(lambda exchange: exchange.send_everything(everything))
+
     def cuts(self, *pieces: str, how: Literal["reset", "close", "no_done"] = "close") -> None:
         """Sends these pieces, then ends without a finish: by RST, in mid-body, or politely."""
         self._add(lambda exchange: exchange.cut(pieces, how))
@@ -172,6 +176,10 @@ class Exchange:
     def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self._start(status, headers | {"Content-Length": str(len(body))})
         self._handler.wfile.write(body)
+
+    def send_everything(self, everything: bytes) -> None:
+        self._handler.wfile.write(everything)
+        self._handler.close_connection = True
 
     def say(self, pieces: tuple[str, ...], finish: str | None, usage: Json | None) -> None:
         leaks.remember("".join(pieces))

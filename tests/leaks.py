@@ -1,7 +1,8 @@
 """Fails a test during which something secret was logged or printed, wherever that happened.
 
-Fakes and clients remember what they are given; what a test has printed to the end of its teardown, by handlers,
-libraries, servers and child processes alike, is searched for it, and for what looks like a key, token or hash.
+Fakes and clients remember what they are given; what a test has printed to the end of its teardown, by
+handlers, libraries, servers and child processes alike, is searched for it, and for what looks like a key, a
+token or a hash.
 """
 
 import io
@@ -38,7 +39,7 @@ _logged = io.StringIO()
 
 
 def remember(value: Any) -> None:
-    """Every text in it, under whatever name, is secret until the test ends, unless the name says what it is."""
+    """Every text in it is secret until the test ends, unless its name says that it only names something."""
     if isinstance(value, str):
         if len(value) >= LEAST:
             _remembered.add(value)

@@ -132,12 +132,12 @@ class TestSecretKeys:
     def test_A8_a_rotation_needs_no_restart_and_logs_nobody_out_before_the_old_key_is_retired(
         self, secrets: Any, arn: str, changed: Changed, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-        monkeypatch.setattr(vault, "time", clock)
+        now = [0.0]
+        monkeypatch.setattr(vault, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
         def rotate(**keys: str) -> None:
             put(secrets, arn, **keys)
-            clock.now += vault.FRESH_SECONDS
+            now[0] += vault.FRESH_SECONDS
 
         def opens(token: str) -> bool:
             return Client(token=token).get("/api/auth/me").status == 200
@@ -147,7 +147,7 @@ class TestSecretKeys:
         old = a_login_of(user)
         put(secrets, arn, current=OLDER, next=NEXT)
         assert key_of(a_login_of(user)) == key_of(old)
-        clock.now += vault.FRESH_SECONDS
+        now[0] += vault.FRESH_SECONDS
         assert (opens(old), key_of(a_login_of(user))) == (True, key_of(old))
         rotate(**{"current": NEXT, "2026": OLDER})
         new = a_login_of(user)

@@ -9,11 +9,12 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.orm import Session
 
 from academy import config, crypto, db, envelope, wrapping
-from academy.models import AIConfiguration, Base, User
+from academy.models import AIConfiguration, User
 from academy.wrapping import Context, DataKey, KeyFile, WrappingKey
 from dev.aws import create_key
 from tests.canaries import API_KEY
 from tests.conftest import Api, client_of
+from tests.dumps import dumped
 from tests.factories import a_key_file, a_user
 from tests.fakes import ScriptedModel
 from tests.functions.test_ai_flows import Learner
@@ -35,9 +36,7 @@ def learner(api: Api, user: User) -> Learner:
 
 
 @pytest.fixture
-def kms(
-    environment: None, aws_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def kms(environment: None, aws_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The settings as in AWS."""
     monkeypatch.setenv("KEY_FILE", "")
     monkeypatch.setenv("KEY_ENCRYPTION_KEY_ARN", create_key(aws_settings["AWS_ENDPOINT_URL"]))
@@ -56,18 +55,6 @@ def row_of(session: Session, user: User) -> AIConfiguration:
     return session.get_one(AIConfiguration, user.id)
 
 
-def dumped(connection: Connection) -> bytes:
-    """Every row of every table, as `pg_dump` writes them."""
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    text = bytearray()
-    for table in Base.metadata.sorted_tables:
-        with driver.cursor().copy(f"COPY {table.name} TO STDOUT") as rows:
-            for row in rows:
-                text += row
-    return bytes(text)
-
-
 def test_D7_a_dump_holds_no_key(learner: Learner, transaction: Connection) -> None:
     assert learner.say().status == 200
     body = {"api_key": ANOTHER, "base_url": None}
@@ -76,7 +63,12 @@ def test_D7_a_dump_holds_no_key(learner: Learner, transaction: Connection) -> No
     assert b"ai_configurations" not in dump
     assert b"https://" in dump or b"http://" in dump  # the origin, which is no secret: the row is there
     for key in (API_KEY.encode(), ANOTHER.encode(), b"platform-key"):
-        for spelling in (key, key.hex().encode(), base64.b64encode(key)[:-4], base64.b64encode(key).hex().encode()):
+        for spelling in (
+            key,
+            key.hex().encode(),
+            base64.b64encode(key)[:-4],
+            base64.b64encode(key).hex().encode(),
+        ):
             assert spelling not in dump
 
 
@@ -241,5 +233,7 @@ def test_a_key_is_not_kept_for_a_url_that_changes_while_it_is_sealed(
     monkeypatch.setattr(wrapping, "chosen", lambda: Slow(key_file))
     reply = learner.client.put("/api/ai/user-config", {"api_key": ANOTHER})
     assert (reply.status, reply.code) == (409, "conflict")
-    stored = session.scalars(select(AIConfiguration.sealed_key).where(AIConfiguration.user_id == user.id)).one()
+    stored = session.scalars(
+        select(AIConfiguration.sealed_key).where(AIConfiguration.user_id == user.id)
+    ).one()
     assert stored is not None  # what was there before

@@ -37,7 +37,9 @@ def unseal(sealed: bytes, *, context: Context) -> bytes:
     header, wrapped, rest = _parts(sealed)
     key = wrapping.chosen().decrypt_data_key(wrapped, context)
     try:
-        return AESGCM(key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], header + wrapping.canonical(context))
+        return AESGCM(key).decrypt(
+            rest[:NONCE_BYTES], rest[NONCE_BYTES:], header + wrapping.canonical(context)
+        )
     except (InvalidTag, ValueError):
         raise Unreadable("This can't be read: it is not what was sealed.") from None
 
