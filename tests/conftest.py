@@ -47,6 +47,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Serv
     with postgres.running(tmp_path_factory.mktemp("postgres"), durable=False) as server:
         migrate.upgrade(server.owner_url, app_role=postgres.APP)
         yield server
+        leaked = [*leaks.found((server.home / "postgres.log").read_text(errors="replace"))]
+        assert leaked == [], "Something secret is in the database's log (D8)."
 
 
 @pytest.fixture(scope="session")

@@ -253,7 +253,8 @@ def test_D5_nothing_that_a_provider_says_gets_out(
 ) -> None:
     leaks.remember(CANARY)
     body = f'{{"error": {{"message": "{CANARY}", "code": "{CANARY}", "param": "{CANARY}"}}}}'
-    head = f"HTTP/1.1 {status} {CANARY}\r\nX-Request-Id: {CANARY}\r\nRetry-After: {CANARY}\r\nLocation: /{CANARY}"
+    named = "".join(f"\r\n{name}: {CANARY}" for name in ("X-Request-Id", "Retry-After", "Location"))
+    head = f"HTTP/1.1 {status} {CANARY}{named}"
     everything = (
         f"{head}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
     )

@@ -87,6 +87,7 @@ def _from_vault(text: str) -> tuple[bytes, ...]:
     keys = tuple(kept[name].encode() for name in sorted(kept, key=lambda name: name != "current"))
     if "current" not in kept or len(keys) > MOST_SECRETS or min(map(len, keys)) < MIN_SECRET_BYTES:
         raise ValueError(
-            f"the secret keys need one named current, {MOST_SECRETS} at most, and {MIN_SECRET_BYTES} bytes each"
+            f"the secret keys need one named current, are {MOST_SECRETS} at most, "
+            f"and {MIN_SECRET_BYTES} bytes each at least"
         )
     return keys
