@@ -1,4 +1,4 @@
-"""DynamoDB and SQS as the template declares them, played by moto's server and gone with it."""
+"""DynamoDB and SQS as the template declares them, and KMS, played by moto's server and gone with it."""
 
 import json
 import logging
@@ -41,6 +41,11 @@ def create_missing(template: Template) -> None:
     """Make the template's tables and queues that are not there yet."""
     _create_tables(template)
     _create_queues(template)
+
+
+def create_key(endpoint: str) -> str:
+    """A key of KMS's that is forgotten with it: where it is."""
+    return str(client("kms", endpoint).create_key()["KeyMetadata"]["Arn"])
 
 
 def _create_tables(template: Template) -> None:

@@ -59,8 +59,7 @@ def hand_over(running: services.Services, port: int, address: str, built: Path =
     """Make the tables and queues, write what `sam local` needs, and tell which template it is to read."""
     aws.create_missing(Template(TEMPLATE, endpoint=running.endpoint))
     template = Template(built / "template.yaml", endpoint=running.endpoint)
-    known = services.functions_environment(template, running.settings, port)
-    values = handover.settings(known, address)
+    values = services.for_containers(template, running, port, address)
     handover.write_settings(SETTINGS, values, template.functions)
     return handover.write_template(template.path, values, MACHINE)
 

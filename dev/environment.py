@@ -2,7 +2,9 @@
 
 import io
 import os
+import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -12,6 +14,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from academy.config import Settings
+from academy.wrapping import KEY_BYTES, KeyFile
 from dev.local import LOCAL, ROOT, kept_secret
 from dev.trouble import Trouble
 
@@ -70,7 +73,9 @@ def with_defaults(env: Mapping[str, str], port: int) -> dict[str, str]:
         "POWERTOOLS_METRICS_DISABLED": "true",
     }
     if "SECRET_KEY" not in env:
-        defaults["SECRET_KEY"] = _secret_key()
+        defaults["SECRET_KEY"] = kept_secret(LOCAL / "secret-key")
+    if not {"KEY_FILE", "KEY_ENCRYPTION_KEY_ARN"} & env.keys():
+        defaults["KEY_FILE"] = str(_key_file())
     roots = (ROOT, ROOT / "functions", ROOT / "layers" / "common")
     return {**defaults, **env, "PYTHONPATH": os.pathsep.join(map(str, roots))}
 
@@ -79,12 +84,15 @@ def checked(env: Mapping[str, str]) -> Settings:
     """The settings as the functions will read them; the first that is wrong is a `Trouble`."""
     known = {name: env[name.upper()] for name in Settings.model_fields if name.upper() in env}
     try:
-        return Settings.model_validate(known)
+        settings = Settings.model_validate(known)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(map(str, first["loc"])).upper()
         reason = first["msg"].removeprefix("Value error, ")
         raise Trouble(f"{reason if name in reason else f'{name}: {reason}'}.") from None
+    if settings.key_file:
+        _check_key_file(settings.key_file)
+    return settings
 
 
 def check_database(url: str) -> None:
@@ -112,10 +120,18 @@ def _reason(error: psycopg.Error) -> str:
     return f"refused the log-in ({words.strip().splitlines()[0]})" if refused else "does not answer"
 
 
+def _check_key_file(file: Path) -> None:
+    try:
+        KeyFile(file)
+    except ValueError as error:
+        raise Trouble(f"{error}.") from None
+
+
 def _leading(text: str) -> str:
     return text[: len(text) - len(text.lstrip())]
 
 
-def _secret_key() -> str:
-    LOCAL.mkdir(exist_ok=True)
-    return kept_secret(LOCAL / "secret-key")
+def _key_file() -> Path:
+    file = LOCAL / "model-keys"
+    kept_secret(file, lambda: f"{datetime.now(UTC):%Y-%m-%d} {secrets.token_hex(KEY_BYTES)}\n")
+    return file

@@ -21,7 +21,8 @@ HOST = "host.docker.internal"
 """What Docker calls the machine that containers run on."""
 OURS = {name.upper() for name in Settings.model_fields} | set(aws.environment(""))
 # Lambda sets the first itself, wants one connection for each environment, and refuses private model servers.
-UNFIT = {"AWS_LAMBDA_FUNCTION_NAME", "DATABASE_POOL_SIZE", "LLM_ALLOWED_PRIVATE"}
+# A file of this machine is not in a container; there, keys are wrapped by KMS's.
+UNFIT = {"AWS_LAMBDA_FUNCTION_NAME", "DATABASE_POOL_SIZE", "KEY_FILE", "LLM_ALLOWED_PRIVATE"}
 # After the scheme and, if there are any, name and password.
 THIS_MACHINE = re.compile(r"^([a-z+]+://(?:[^/@]*@)?)(?:127\.0\.0\.1|localhost|\[::1\])(?=[:/?]|$)")
 

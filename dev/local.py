@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -22,12 +22,13 @@ STOP_SECONDS = 30
 LOOPBACK = "127.0.0.1"
 
 
-def kept_secret(file: Path) -> str:
+def kept_secret(file: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
     """The secret in `file`, made on first use, for its owner's eyes only."""
     if not file.exists():
+        file.parent.mkdir(exist_ok=True)
         unfinished = file.with_suffix(".new")
         unfinished.touch(mode=0o600)
-        unfinished.write_text(secrets.token_urlsafe(32))
+        unfinished.write_text(make())
         unfinished.rename(file)
     return file.read_text()
 

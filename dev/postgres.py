@@ -36,6 +36,9 @@ SETTINGS = {
     "log_timezone": "UTC",
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
+    # As in AWS: a log holds nothing that people wrote.
+    "log_parameter_max_length": "0",
+    "log_error_verbosity": "terse",
 }
 # Who may log in where others reach it, too: from their network, never the superuser.
 ADMITTED = f"""\

@@ -25,6 +25,7 @@ SHOWN = (
     "AWS_ENDPOINT_URL",
     "REPLY_QUEUE_URL",
     "CONNECTIONS_TABLE",
+    "KEY_ENCRYPTION_KEY_ARN",
     "DEFAULT_OPENAI_BASE_URL",
     "DEFAULT_OPENAI_MODEL",
 )
@@ -47,7 +48,7 @@ def run() -> None:
         template = Template(TEMPLATE, endpoint=services.endpoint)
         aws.create_missing(template)
         announce("The services of the AI Learning Platform", services.places)
-        known = handover.settings(functions_environment(template, services.settings, port), address)
+        known = for_containers(template, services, port, address)
         print("Settings for containers:")
         for name in SHOWN:
             print(f"  {name}={known.get(name, '')}")
@@ -140,6 +141,13 @@ def functions_environment(template: Template, settings: Mapping[str, str], port:
     stage = template.websocket_api.stage
     sockets = {"WEBSOCKET_MANAGEMENT_URL": f"http://{LOOPBACK}:{port}/{stage}"} if stage else {}
     return {**declared, **local, **sockets, **aws.environment(template.endpoint)}
+
+
+def for_containers(template: Template, services: Services, port: int, address: str) -> dict[str, str]:
+    """The same for containers, which have a key of KMS's instead of a file of this machine's."""
+    key = {"KEY_ENCRYPTION_KEY_ARN": aws.create_key(services.endpoint)}
+    known = functions_environment(template, {**services.settings, **key}, port)
+    return handover.settings(known, address)
 
 
 def announce(title: str, places: Mapping[str, str]) -> None:

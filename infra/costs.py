@@ -110,7 +110,7 @@ def watching(case: Case) -> float:
         + events * 0.05 * PRICES["trace"]
         + alarms * PRICES["alarm"]
         + SECRETS * PRICES["secret"]
-        + PRICES["key"]
+        + len(case.template.named("AWS::KMS::Key")) * PRICES["key"]
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from academy.http import LambdaHandler
 from dev.events import http_event, http_response
+from tests import leaks
 
 FUNCTIONS = ("auth", "tracks", "chat", "ai")
 
@@ -61,10 +62,14 @@ class Client:
         sent = {"host": "api.example.com", "content-type": "application/json", **self.headers, **names}
         if self.token:
             sent.setdefault("authorization", f"Bearer {self.token}")
+        leaks.remember([body, self.token])
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         event = http_event(method, path, query, sent, content, source_ip=self.address, scheme=self.scheme)
         response = http_response(json.loads(json.dumps(handler_for(path)(event, CONTEXT))))
-        return Reply(response.status, response.headers, response.cookies, response.body)
+        reply = Reply(response.status, response.headers, response.cookies, response.body)
+        if b'"refresh_token"' in reply.raw:
+            leaks.remember([reply.body[name] for name in ("access_token", "refresh_token")])
+        return reply
 
 
 CONTEXT = SimpleNamespace(

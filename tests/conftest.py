@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,19 +17,20 @@ from academy import config, db, migrate
 from academy.models import Base, User
 from dev import aws, postgres
 from dev.sam import TEMPLATE, Template
+from tests import leaks
+from tests.canaries import PLATFORM_KEY, SECRET
 from tests.client import Client
-from tests.factories import a_login_of, a_user
+from tests.factories import a_key_file, a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.sockets import Socket, Switchboard
 
 Api = Callable[..., Client]
 """`api(user)` calls the handlers as that user, `api()` as nobody."""
 
-SECRET = "only for tests: " + "0123456789abcdef" * 2
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have a test process end with the one that started it: xdist's go on when theirs is killed."""
+    config.pluginmanager.register(leaks)
     if hasattr(config, "workerinput"):
         threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
 
@@ -45,6 +47,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Serv
     with postgres.running(tmp_path_factory.mktemp("postgres"), durable=False) as server:
         migrate.upgrade(server.owner_url, app_role=postgres.APP)
         yield server
+        leaked = [*leaks.found((server.home / "postgres.log").read_text(errors="replace"))]
+        assert leaked == [], "Something secret is in the database's log (D8)."
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +77,18 @@ def aws_settings() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What wraps people's model keys here."""
+    return a_key_file(tmp_path_factory.mktemp("keys") / "model-keys", first="1" * 64)
+
+
+@pytest.fixture(scope="session")
 def environment(
     database: postgres.Server,
     model: ScriptedModel,
     switchboard: Switchboard,
     aws_settings: dict[str, str],
+    key_file: Path,
 ) -> Iterator[None]:
     """The settings, made before the first handler reads them."""
     os.environ.update(
@@ -86,8 +97,9 @@ def environment(
         DATABASE_URL=database.url,
         DATABASE_POOL_SIZE="24",
         SECRET_KEY=SECRET,
+        KEY_FILE=str(key_file),
         PASSWORD_HASH_MEMORY_KIB="19456",
-        DEFAULT_OPENAI_API_KEY="platform-key",
+        DEFAULT_OPENAI_API_KEY=PLATFORM_KEY,
         DEFAULT_OPENAI_BASE_URL=model.base_url,
         DEFAULT_OPENAI_MODEL="scripted",
         LLM_ALLOWED_PRIVATE=model.address,

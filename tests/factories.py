@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -30,6 +31,13 @@ def a_login_of(user: User) -> str:
     """An access token of a new log-in."""
     login = _add(Login(user_id=user.id, expires_at=datetime.now(UTC) + timedelta(days=90)))
     return auth.issue_token(user.id, login.id)
+
+
+def a_key_file(path: Path, **keys: str) -> Path:
+    """A file of wrapping keys by name, the newest last."""
+    path.write_text("".join(f"{name} {digits}\n" for name, digits in keys.items()))
+    path.chmod(0o600)
+    return path
 
 
 def _add(row: Row) -> Row:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from dev.tutor import completions
 from dev.tutor.schema import Author, instance
+from tests import leaks
 
 Json = dict[str, Any]
 Turn = Callable[["Exchange"], None]
@@ -112,6 +113,10 @@ class ScriptedModel:
         """Answers 200 with exactly these bytes."""
         self._add(lambda exchange: exchange.send(200, body, {"Content-Type": content_type} | (headers or {})))
 
+    def answers(self, everything: bytes) -> None:
+        """Answers exactly these bytes, status line and all."""
+        self._add(lambda exchange: exchange.send_everything(everything))
+
     def cuts(self, *pieces: str, how: Literal["reset", "close", "no_done"] = "close") -> None:
         """Sends these pieces, then ends without a finish: by RST, in mid-body, or politely."""
         self._add(lambda exchange: exchange.cut(pieces, how))
@@ -172,7 +177,12 @@ class Exchange:
         self._start(status, headers | {"Content-Length": str(len(body))})
         self._handler.wfile.write(body)
 
+    def send_everything(self, everything: bytes) -> None:
+        self._handler.wfile.write(everything)
+        self._handler.close_connection = True
+
     def say(self, pieces: tuple[str, ...], finish: str | None, usage: Json | None) -> None:
+        leaks.remember("".join(pieces))
         if not self.request.body.get("stream"):
             whole = completions.completion(self._name, "".join(pieces), usage or {}, finish or "stop")
             return self.send_json(200, whole)
@@ -249,6 +259,7 @@ class Exchange:
         self._handler.end_headers()
 
     def _send_pieces(self, pieces: tuple[str, ...]) -> None:
+        leaks.remember(["".join(pieces), *pieces])
         for piece in pieces:
             self._send_event(completions.chunk(self._name, {"content": piece}))
 
@@ -273,6 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.path, headers, body)
+        leaks.remember([request.key, body.get("messages")])
         model = self.server.model
         model.requests.append(request)
         try:

@@ -44,6 +44,12 @@ def no_queue() -> Iterator[None]:
 
 
 @contextmanager
+def no_kms() -> Iterator[None]:
+    with _unreachable("KMS"):
+        yield
+
+
+@contextmanager
 def _unreachable(service: str) -> Iterator[None]:
     with closed_port() as port, pytest.MonkeyPatch.context() as changed:
         changed.setenv(f"AWS_ENDPOINT_URL_{service}", f"http://127.0.0.1:{port}")

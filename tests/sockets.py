@@ -12,6 +12,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 from dev.websocket_events import Connection, connect_event, disconnect_event, message_event
+from tests import leaks
 from tests.client import CONTEXT
 
 Frame = dict[str, Any]
@@ -140,6 +141,7 @@ class Socket:
 
     def send(self, frame: Any) -> list[Frame]:
         """Sends one frame, as JSON unless it is a text; the frames that came meanwhile."""
+        leaks.remember(frame)
         before = len(self.frames)
         body = frame if isinstance(frame, str) else json.dumps(frame)
         self._handle(message_event(body, connection=self.connection))

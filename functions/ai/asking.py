@@ -21,9 +21,7 @@ SECONDS = 25.0
 
 def ask(question: Callable[[llm.Model], llm.Answer[T]], *, purpose: str, user_id: str) -> llm.Answer[T]:
     """The answer of this user's model. Raises `ModelError`, `KeyUnreadable`. No transaction may be open."""
-    with session_scope() as session:
-        choice = configuration.choose(session, user_id)
-    return ask_this(choice, question, purpose=purpose, user_id=user_id)
+    return ask_this(configuration.choose(user_id), question, purpose=purpose, user_id=user_id)
 
 
 def ask_this(

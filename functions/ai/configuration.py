@@ -5,22 +5,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from academy import crypto, llm, vault
+from academy import llm, vault
 from academy.config import settings
+from academy.db import session_scope
 from academy.egress import UnsafeUrl, check_url, origin
-from academy.errors import AppError
+from academy.errors import Conflict
 from academy.models import AIConfiguration
+from ai import keys
 
 OPENAI = "https://api.openai.com/v1"
 DEFAULT_MAX_TOKENS = 4_096
 DEFAULT_TEMPERATURE = 0.7
-
-
-class KeyUnreadable(AppError):
-    status, code = 424, "ai_key_unreadable"
-
-    def __init__(self) -> None:
-        super().__init__("Your saved API key can't be read any more. Save it again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +37,34 @@ class View:
     has_custom_key: bool
 
 
-def choose(session: Session, user_id: str) -> Choice:
-    """The model this user's calls go to. Raises `ModelNotConfigured`, `KeyUnreadable`."""
-    # Before the first statement: no connection is held while a secret is fetched.
-    platform_key = _platform_key()
-    return _choice(session.get(AIConfiguration, user_id) or AIConfiguration(user_id=user_id), platform_key)
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A person's key, sealed for the row, and the origin that it is good for."""
+
+    sealed: bytes
+    origin: str
+
+
+# Secrets Manager and KMS are asked between transactions, so that no connection is held while they answer.
+
+
+def choose(user_id: str) -> Choice:
+    """The model this user's calls go to. Raises `ModelNotConfigured`, `KeyUnreadable`, `SecretsUnavailable`.
+
+    No transaction may be open.
+    """
+    return _choice(_stored(user_id))
 
 
 def choose_for_test(
-    session: Session, user_id: str, *, api_key: str | None, base_url: str | None, model_name: str | None
+    user_id: str, *, api_key: str | None, base_url: str | None, model_name: str | None
 ) -> Choice:
-    """What `choose` would give if these were saved; nothing is saved."""
-    platform_key = _platform_key()
-    row = session.get(AIConfiguration, user_id) or AIConfiguration(user_id=user_id)
-    given = {"api_key": api_key, "base_url": base_url, "model_name": model_name}
-    with session.no_autoflush:
-        change(row, {name: value for name, value in given.items() if value})
-        choice = _choice(row, platform_key)
-    session.rollback()
-    return choice
+    """What `choose` would give if these were saved; nothing is saved. Raises `UnsafeUrl`, too."""
+    row = _stored(user_id)
+    given = {"base_url": base_url, "model_name": model_name}
+    _assign(row, {name: value for name, value in given.items() if value})
+    _checked_origin(_base_url(row))
+    return _choice(row, given_key=api_key or None)
 
 
 def view(session: Session, user_id: str) -> View:
@@ -71,40 +75,65 @@ def default_view() -> View:
     return _view(None)
 
 
-def save(session: Session, user_id: str, changes: dict[str, Any]) -> View:
-    """Change only the fields given; `null` brings a default back. Raises `UnsafeUrl`."""
-    row = session.get(AIConfiguration, user_id, with_for_update=True)
-    if row is None:
-        row = AIConfiguration(user_id=user_id)
-        session.add(row)
-    change(row, changes)
-    session.flush()
-    return _view(row)
+def save(user_id: str, changes: dict[str, Any]) -> View:
+    """Change only the fields given; `null` brings a default back. No transaction may be open.
+
+    Raises `UnsafeUrl`, `SecretsUnavailable`, and `Conflict` if the base URL changed while a key was sealed.
+    """
+    new_key = _sealed(user_id, changes)
+    with session_scope() as session:
+        row = session.get(AIConfiguration, user_id, with_for_update=True)
+        if row is None:
+            row = AIConfiguration(user_id=user_id)
+            session.add(row)
+        _change(row, changes, new_key)
+        session.flush()
+        return _view(row)
 
 
-def change(row: AIConfiguration, changes: dict[str, Any]) -> None:
-    """A key is bound to the origin it came with: it does not follow a URL that is changed later."""
-    for name in ("model_name", "base_url", "max_tokens", "temperature"):
-        if name in changes:
-            setattr(row, name, changes[name])
+def _sealed(user_id: str, changes: dict[str, Any]) -> NewKey | None:
+    if not changes.get("api_key"):
+        return None
+    row = _stored(user_id)
+    _assign(row, changes)
     here = _checked_origin(_base_url(row))
-    if changes.get("api_key"):
-        row.sealed_key = crypto.seal(changes["api_key"].encode(), context=_context(row.user_id, here))
-        row.key_origin = here
+    return NewKey(keys.seal(changes["api_key"], user_id=user_id, key_origin=here), here)
+
+
+def _change(row: AIConfiguration, changes: dict[str, Any], new_key: NewKey | None) -> None:
+    """A key is bound to the origin it came with: it does not follow a URL that is changed later."""
+    _assign(row, changes)
+    here = _checked_origin(_base_url(row))
+    if new_key:
+        if new_key.origin != here:
+            raise Conflict("Your base URL was changed at this moment. Look again, then save the key.")
+        row.sealed_key, row.key_origin = new_key.sealed, here
     elif "api_key" in changes or row.key_origin != here:
         row.sealed_key = row.key_origin = None
 
 
-def _choice(row: AIConfiguration, platform_key: str) -> Choice:
+def _assign(row: AIConfiguration, changes: dict[str, Any]) -> None:
+    for name in ("model_name", "base_url", "max_tokens", "temperature"):
+        if name in changes:
+            setattr(row, name, changes[name])
+
+
+def _stored(user_id: str) -> AIConfiguration:
+    """This person's row, or a new one; part of no session any more."""
+    with session_scope() as session:
+        return session.get(AIConfiguration, user_id) or AIConfiguration(user_id=user_id)
+
+
+def _choice(row: AIConfiguration, given_key: str | None = None) -> Choice:
     base_url = _base_url(row)
     here = origin(base_url)
-    key = _own_key(row, here)
+    key = given_key or _own_key(row, here)
     is_platform = here == origin(_platform_url())
     if key is None and is_platform:
-        if not (platform_key or settings().default_openai_base_url):
+        key = _platform_key()
+        if not (key or settings().default_openai_base_url):
             raise llm.ModelNotConfigured
         # The platform's key goes to the platform's origin, and nowhere else.
-        key = platform_key
         return Choice(_model(row, base_url, key, trusted=True), own_key=False)
     return Choice(_model(row, base_url, key or "", trusted=is_platform), own_key=True)
 
@@ -132,10 +161,7 @@ def _model(row: AIConfiguration, base_url: str, key: str, *, trusted: bool) -> l
 def _own_key(row: AIConfiguration, here: str) -> str | None:
     if row.sealed_key is None or row.key_origin != here:
         return None
-    try:
-        return crypto.unseal(row.sealed_key, context=_context(row.user_id, here)).decode()
-    except crypto.Unreadable:
-        raise KeyUnreadable from None
+    return keys.unseal(row.sealed_key, user_id=row.user_id, key_origin=here)
 
 
 def _view(row: AIConfiguration | None) -> View:
@@ -166,7 +192,3 @@ def _checked_origin(url: str) -> str:
     except UnsafeUrl:
         pass
     return check_url(url, settings().llm_allowed_private)
-
-
-def _context(user_id: str, key_origin: str) -> str:
-    return f"model key/{user_id}/{key_origin}"

@@ -77,9 +77,9 @@ def get_config(user: CurrentUser, session: SessionDep) -> configuration.View:
     return configuration.view(session, user.id)
 
 
-@router.put("/user-config", response_model=ConfigOut)
-def change_config(body: ConfigIn, user: CurrentUser, session: SessionDep) -> configuration.View:
-    return configuration.save(session, user.id, body.model_dump(exclude_unset=True))
+@router.put("/user-config", response_model=ConfigOut, dependencies=[LET_GO])
+def change_config(body: ConfigIn, user: CurrentUser) -> configuration.View:
+    return configuration.save(user.id, body.model_dump(exclude_unset=True))
 
 
 @router.get("/default-config", response_model=ConfigOut)

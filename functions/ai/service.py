@@ -88,10 +88,9 @@ def test_connection(
 ) -> llm.Answer[str] | AppError:
     """A word from the model that these settings name, or why there is none."""
     try:
-        with session_scope() as session:
-            choice = configuration.choose_for_test(
-                session, owner_id, api_key=api_key, base_url=base_url, model_name=model_name
-            )
+        choice = configuration.choose_for_test(
+            owner_id, api_key=api_key, base_url=base_url, model_name=model_name
+        )
         question: list[llm.Message] = [{"role": "user", "content": prompts.PROBE}]
         return ask_this(
             choice,

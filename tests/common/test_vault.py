@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import jwt
 import pytest
 
 from academy import aws, config, crypto, vault
+from academy.models import User
 from academy.vault import SecretsUnavailable
+from tests.client import Client
+from tests.conftest import Api
+from tests.factories import a_login_of
 
 KEY, OLDER, NEXT = "k" * 32, "o" * 32, "n" * 32
 Changed = Callable[..., None]
@@ -52,6 +58,10 @@ def put(secrets: Any, arn: str, **keys: str) -> None:
     secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(keys))
 
 
+def key_of(token: str) -> Any:
+    return jwt.get_unverified_header(token)["kid"]
+
+
 class TestReading:
     def test_a_secret_without_a_value_is_none(self, arn: str) -> None:
         assert vault.read(arn) is None
@@ -87,25 +97,64 @@ class TestReading:
 
 
 class TestSecretKeys:
-    def test_the_current_one_makes_and_all_others_still_read(
+    def test_the_current_one_makes_and_the_other_still_reads(
         self, secrets: Any, arn: str, changed: Changed
     ) -> None:
         changed(secret_key=None, secret_keys_arn=arn)
         put(secrets, arn, current=OLDER)
         sealed = crypto.seal(b"words", context="me")
-        put(secrets, arn, older=OLDER, current=KEY, next=NEXT)
+        put(secrets, arn, **{"2026": OLDER, "current": KEY})
         vault.forget()
-        assert crypto.secrets() == (KEY.encode(), NEXT.encode(), OLDER.encode())
+        assert crypto.secrets() == (KEY.encode(), OLDER.encode())
         assert crypto.unseal(sealed, context="me") == b"words"
 
-    @pytest.mark.parametrize("keys", [{}, {"next": KEY}, {"current": "short"}, {"current": KEY, "next": ""}])
-    def test_a_secret_that_would_sign_badly_is_refused(
-        self, secrets: Any, arn: str, changed: Changed, keys: dict[str, str]
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            {},
+            {"next": KEY},
+            {"current": "short"},
+            {"current": KEY, "next": ""},
+            {"current": KEY, "next": NEXT, "older": OLDER},
+        ],
+    )
+    def test_A8_a_secret_that_would_sign_badly_is_refused(
+        self, secrets: Any, arn: str, changed: Changed, keys: dict[str, str], api: Api, user: User
     ) -> None:
+        token = a_login_of(user)
         changed(secret_key=None, secret_keys_arn=arn)
         put(secrets, arn, **keys)
         with pytest.raises(ValueError, match="named current"):
             crypto.secrets()
+        # Nobody is told to log in again: the fault is ours.
+        assert Client(token=token).get("/api/auth/me").status == 500
+
+    def test_A8_a_rotation_needs_no_restart_and_logs_nobody_out_before_the_old_key_is_retired(
+        self, secrets: Any, arn: str, changed: Changed, api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = [0.0]
+        monkeypatch.setattr(vault, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+        def rotate(**keys: str) -> None:
+            put(secrets, arn, **keys)
+            now[0] += vault.FRESH_SECONDS
+
+        def opens(token: str) -> bool:
+            return Client(token=token).get("/api/auth/me").status == 200
+
+        changed(secret_key=None, secret_keys_arn=arn)
+        rotate(current=OLDER)
+        old = a_login_of(user)
+        put(secrets, arn, current=OLDER, next=NEXT)
+        assert key_of(a_login_of(user)) == key_of(old)
+        now[0] += vault.FRESH_SECONDS
+        assert (opens(old), key_of(a_login_of(user))) == (True, key_of(old))
+        rotate(**{"current": NEXT, "2026": OLDER})
+        new = a_login_of(user)
+        assert key_of(new) != key_of(old)
+        assert (opens(old), opens(new)) == (True, True)
+        rotate(current=NEXT)
+        assert (opens(old), opens(new)) == (False, True)
 
     def test_without_any_key_the_settings_are_refused_by_name(self, changed: Changed) -> None:
         changed(secret_key=None)

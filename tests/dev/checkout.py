@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from dev.local import ROOT
+from tests import leaks
 
 PARTS = ("dev", "functions", "infra", "layers")
 SECONDS = 60
@@ -58,6 +59,7 @@ class Checkout:
         finally:
             process.terminate()
             process.wait(SECONDS)
+            leaks.watch(self.log)
 
     def status(self, path: str) -> int | None:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)

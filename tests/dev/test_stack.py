@@ -1,6 +1,7 @@
 """`make dev` as somebody meets it whose machine is not as it should be: one sentence, and nothing left."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from academy.wrapping import KeyFile
 from dev import environment, postgres, services
 from dev.local import ROOT
 from dev.sam import Template
 from dev.trouble import Trouble
+from tests.factories import a_key_file
 
 PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "functions", ROOT / "layers" / "common")))
 
@@ -48,6 +51,28 @@ def test_a_weak_secret_key_is_refused_by_name() -> None:
     settings = {"DATABASE_URL": "postgresql://localhost/a", "SECRET_KEY": "short"}
     with pytest.raises(Trouble, match="SECRET_KEY needs at least 32 bytes"):
         environment.checked(settings)
+
+
+def test_D7_a_file_of_keys_that_is_open_to_others_is_one_sentence(tmp_path: Path) -> None:
+    file = a_key_file(tmp_path / "keys", first="1" * 64)
+    file.chmod(0o644)
+    settings = {"DATABASE_URL": "postgresql://localhost/a", "SECRET_KEY": "s" * 32, "KEY_FILE": str(file)}
+    with pytest.raises(Trouble, match=re.escape(f"KEY_FILE is open to others: chmod 600 {file}.")):
+        environment.checked(settings)
+
+
+def test_D7_a_file_of_keys_is_made_once_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "LOCAL", tmp_path / ".local")
+    file = Path(environment.with_defaults({}, 8000)["KEY_FILE"])
+    made = file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    sealed = KeyFile(file).generate_data_key({})
+    assert environment.with_defaults({}, 8000)["KEY_FILE"] == str(file)
+    assert file.read_text() == made
+    assert KeyFile(file).decrypt_data_key(sealed.wrapped, {}) == sealed.plain
+    assert "KEY_FILE" not in environment.with_defaults({"KEY_ENCRYPTION_KEY_ARN": "arn:aws:kms:x"}, 8000)
 
 
 def test_the_functions_are_told_where_their_clients_are_and_that_aws_is_here() -> None:

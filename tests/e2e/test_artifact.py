@@ -111,6 +111,7 @@ def settings(database: postgres.Server, template: Template, tutor: str) -> dict[
         "MIGRATION_DATABASE_URL": owner.render_as_string(),
         "MIGRATION_PASSWORD_ARN": secret("owner", username="postgres", password=database.password),
         "SECRET_KEYS_ARN": secret("keys", current="c" * 64, previous="p" * 64),
+        "KEY_ENCRYPTION_KEY_ARN": aws.create_key(template.endpoint),
         "DEFAULT_OPENAI_BASE_URL": tutor,
         "DEFAULT_OPENAI_MODEL": "tutor-demo",
     }

@@ -5,17 +5,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
-from academy.models import AIConfiguration, User
+from academy.models import User
 from ai.prompts import PLANNING
+from tests.canaries import API_KEY, PLATFORM_KEY
 from tests.conftest import Api
-from tests.factories import a_user
 from tests.fakes import ScriptedModel
 from tests.functions.test_ai_flows import KEY, Learner
-
-SECRET = "sk-canary-of-a-person"
 
 
 @pytest.fixture(autouse=True)
@@ -84,57 +80,33 @@ class TestD6Keys:
         learner.say()
         learner.ask("test-connection", base_url=foreign.base_url)
         assert len(foreign.requests) == 2
-        assert "platform-key" not in keys_seen(foreign)
+        assert PLATFORM_KEY not in keys_seen(foreign)
         assert model.requests == []
 
     def test_D6_a_persons_key_does_not_follow_a_new_address(
         self, learner: Learner, model: ScriptedModel, foreign: ScriptedModel
     ) -> None:
-        saved = learner.client.put("/api/ai/user-config", {"api_key": SECRET})
-        assert (saved.body["has_custom_key"], SECRET.encode() in saved.raw) == (True, False)
+        saved = learner.client.put("/api/ai/user-config", {"api_key": API_KEY})
+        assert (saved.body["has_custom_key"], API_KEY.encode() in saved.raw) == (True, False)
         learner.say()
-        assert keys_seen(model) == {SECRET}
+        assert keys_seen(model) == {API_KEY}
         learner.ask("test-connection", base_url=foreign.base_url)
         moved = learner.client.put("/api/ai/user-config", {"base_url": foreign.base_url})
         assert moved.body["has_custom_key"] is False
         learner.say()
-        assert SECRET not in keys_seen(foreign)
+        assert API_KEY not in keys_seen(foreign)
         assert len(foreign.requests) == 2
 
     def test_D6_a_key_goes_where_it_was_saved_for(self, learner: Learner, foreign: ScriptedModel) -> None:
-        learner.client.put("/api/ai/user-config", {"base_url": foreign.base_url, "api_key": SECRET})
+        learner.client.put("/api/ai/user-config", {"base_url": foreign.base_url, "api_key": API_KEY})
         learner.say()
-        assert keys_seen(foreign) == {SECRET}
+        assert keys_seen(foreign) == {API_KEY}
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "https://localhost/", "https://169.254.169.254/"])
     def test_D1_an_address_inside_is_refused(self, learner: Learner, url: str) -> None:
         reply = learner.client.put("/api/ai/user-config", {"base_url": url})
         assert (reply.status, reply.code) == (422, "unsafe_url")
         assert learner.ask("test-connection", base_url=url).body["success"] is False
-
-
-class TestD7KeysAtRest:
-    def test_D7_a_key_is_sealed(self, learner: Learner, session: Session) -> None:
-        learner.client.put("/api/ai/user-config", {"api_key": SECRET})
-        [sealed] = session.scalars(select(AIConfiguration.sealed_key)).all()
-        assert sealed is not None
-        assert SECRET.encode() not in sealed
-
-    def test_D7_a_key_put_into_another_row_opens_for_nobody(
-        self, learner: Learner, api: Api, session: Session, model: ScriptedModel
-    ) -> None:
-        learner.client.put("/api/ai/user-config", {"api_key": SECRET})
-        thief = Learner(api(a_user()))
-        thief.client.put("/api/ai/user-config", {"api_key": "their-own"})
-        stolen = select(AIConfiguration.sealed_key).where(AIConfiguration.user_id != thief_id(thief))
-        session.execute(update(AIConfiguration).values(sealed_key=stolen.limit(1).scalar_subquery()))
-        session.commit()
-        reply = thief.say()
-        assert (reply.status, reply.code, model.requests) == (424, "ai_key_unreadable", [])
-
-
-def thief_id(thief: Learner) -> str:
-    return str(thief.client.get("/api/auth/me").body["id"])
 
 
 def test_a_configuration_changes_only_what_is_sent(learner: Learner) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import jwt
 import pytest
@@ -15,10 +16,12 @@ from sqlalchemy.orm import Session
 from academy import auth, config, crypto
 from academy.errors import Unauthorized
 from academy.models import Login, RefreshToken, User
+from tests.canaries import SECRET
 from tests.client import Client, Reply
-from tests.conftest import SECRET, Api
+from tests.conftest import Api
 from tests.factories import a_login_of
 from tests.races import at_once
+from tests.sockets import Socket, Switchboard
 
 CLAIMS: dict[str, Any] = {"iss": "academy", "aud": "api", "jti": "j"}
 
@@ -32,7 +35,11 @@ def guest_tokens(api: Api) -> dict[str, Any]:
 
 
 def signed(
-    changes: dict[str, Any], *, key: bytes | None = None, headers: dict[str, Any] | None = None
+    changes: dict[str, Any],
+    *,
+    key: bytes | None = None,
+    headers: dict[str, Any] | None = None,
+    algorithm: str = "HS256",
 ) -> str:
     """A token like ours with something changed; `None` leaves a claim out."""
     now = datetime.now(UTC)
@@ -41,7 +48,7 @@ def signed(
     secret = crypto.secrets()[0]
     ours = {"typ": "at+jwt", "kid": crypto.key_id(secret).hex()}
     return jwt.encode(
-        kept, key or crypto.derive(secret, "token"), "HS256", headers={**ours, **(headers or {})}
+        kept, key or crypto.derive(secret, "token"), algorithm, headers={**ours, **(headers or {})}
     )
 
 
@@ -55,6 +62,13 @@ def altered(token: str, **claims: Any) -> str:
     header, payload, signature = token.split(".")
     said = json.loads(base64.urlsafe_b64decode(payload + "=="))
     return f"{header}.{encoded({**said, **claims})}.{signature}"
+
+
+def doubled(mine: dict[str, Any], key: bytes) -> str:
+    """A token that says everything twice, first about somebody else."""
+    first, second = (json.dumps(claims)[1:-1] for claims in ({**mine, "sub": "somebody"}, mine))
+    header = {"typ": "at+jwt", "kid": crypto.key_id(crypto.secrets()[0]).hex()}
+    return jwt.api_jws.encode(f"{{{first}, {second}}}".encode(), key, "HS256", headers=header)
 
 
 def encoded(part: dict[str, Any]) -> str:
@@ -76,18 +90,27 @@ class TestA7Forgeries:
         yield unsigned(mine, {"alg": "none", "kid": crypto.key_id(crypto.secrets()[0]).hex()})
         yield unsigned(mine, {"alg": "HS256", "kid": crypto.key_id(crypto.secrets()[0]).hex()})
         yield unsigned(mine, {"alg": "RS256", "jku": "https://evil.example/keys"})
+        yield signed(mine, algorithm="HS384", key=(b"k" * 48))
+        yield signed(mine) + ".e30"
+        yield doubled(mine, key=b"k" * 32)
         yield altered(signed({**mine, "sub": "somebody"}), **mine)
         yield signed(mine, key=b"k" * 32, headers={"jwk": jwk})
         yield signed(mine, key=b"k" * 32)
         yield signed(mine, key=SECRET.encode())
         yield signed(mine, headers={"kid": "../../dev/null"})
         yield signed(mine, headers={"kid": "' OR 1=1 --"})
+        yield signed(mine, headers={"kid": ""})
+        yield signed(mine, headers={"kid": "ключ"})
+        yield auth.issue_token(mine["sub"], UUID(mine["sid"]), audience="ws")
         yield signed(mine, headers={"typ": "JWT"})
         yield signed(mine, headers={"typ": "ws+jwt"})
         yield signed({**mine, "iss": "somebody"})
         yield signed({**mine, "aud": "ws"})
         yield signed({**mine, "exp": None})
         yield signed({**mine, "exp": 10**30})
+        yield signed({**mine, "exp": "tomorrow"})
+        yield signed({**mine, "iat": datetime.now(UTC) + timedelta(hours=1)})
+        yield signed({**mine, "sub": 7})
         yield signed({**mine, "sid": None})
         yield signed({**mine, "sid": "no uuid"})
         yield signed({**mine, "jti": None})
@@ -100,6 +123,10 @@ class TestA7Forgeries:
         statuses = [Client(token=token or " ").get("/api/auth/me").status for token in forged]
         assert len(forged) >= 20
         assert [token[:99] for token, status in zip(forged, statuses, strict=True) if status != 401] == []
+
+    def test_A7_nor_any_socket(self, switchboard: Switchboard, user: User) -> None:
+        for token in filter(None, self.forged(self.claims_of(user))):
+            assert Socket(switchboard, token).connect()["statusCode"] == 401, token[:99]
 
     def test_A7_the_same_token_without_a_forgery_does(self, api: Api, user: User) -> None:
         assert Client(token=signed(self.claims_of(user))).get("/api/auth/me").status == 200

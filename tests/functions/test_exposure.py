@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from academy.models import Base, User
 from dev.local import ROOT
+from tests.canaries import API_KEY
 from tests.client import Client
 from tests.conftest import Api
 from tests.factories import PASSWORD, a_course, a_user
@@ -23,7 +24,6 @@ INTERNAL = {
     "user_id",
     "reply_to",
 }
-API_KEY = "sk-canary-of-a-person"
 INJECTIONS = [
     "' OR '1'='1",
     "'; DROP TABLE users; --",

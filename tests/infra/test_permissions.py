@@ -7,6 +7,13 @@ import pytest
 
 from dev.sam import TEMPLATE, Template
 
+# Looking after a key, which is not using it, and what it is for.
+OF_A_KEY = (
+    *("kms:Describe*", "kms:Get*", "kms:List*", "kms:Enable*", "kms:Disable*", "kms:Put*", "kms:Update*"),
+    *("kms:TagResource", "kms:UntagResource", "kms:RotateKeyOnDemand"),
+    *("kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion", "kms:GenerateDataKey", "kms:Decrypt"),
+)
+
 # What a * may stand for, and why there is no name to put in its place.
 REASONS = {
     ("Key", "kms:*", "*"): "the account's own IAM decides who uses its key; in a key's policy * is the key",
@@ -16,6 +23,7 @@ REASONS = {
     ("Key", "kms:ReEncryptTo", "*"): "in a key's policy * is the key",
     ("Key", "kms:GenerateDataKey", "*"): "in a key's policy * is the key",
     ("Key", "kms:DescribeKey", "*"): "in a key's policy * is the key",
+    **{("ModelKeysKey", action, "*"): "in a key's policy * is the key" for action in OF_A_KEY},
     ("SocketsPolicy", "execute-api:ManageConnections", "/ws/*/@connections/*"): "a socket's id is made later",
     ("SocketsPolicy", "dynamodb:Query", "/index/*"): "both indexes of the one table",
     ("SiteBucketPolicy", "s3:GetObject", "/*"): "every file of the site, for one distribution",
@@ -67,6 +75,32 @@ def test_only_who_asks_the_model_may_read_the_platforms_key(template: Template) 
         if {"Ref": "ModelPolicy"} in template.properties(name)["Policies"]
     ]
     assert allowed == ["AiFunction", "ReplyFunction"]
+
+
+def test_D7_only_who_asks_the_model_may_open_peoples_keys_and_only_for_a_person_and_an_origin(
+    template: Template,
+) -> None:
+    key = {"Fn::GetAtt": "ModelKeysKey.Arn"}
+    allowed = {(name, action) for name, action, resource in permissions(template) if resource == key}
+    assert allowed == {("ModelPolicy", "kms:GenerateDataKey"), ("ModelPolicy", "kms:Decrypt")}
+    declared = [
+        name
+        for name in template.named("AWS::Serverless::Function")
+        if "KEY_ENCRYPTION_KEY_ARN" in str(template.properties(name).get("Environment"))
+    ]
+    assert declared == ["AiFunction", "ReplyFunction"]
+    using = [
+        statement
+        for statement in template.properties("ModelKeysKey")["KeyPolicy"]["Statement"]
+        if {"kms:Decrypt", "kms:GenerateDataKey", "kms:Encrypt", "kms:CreateGrant", "kms:*"}
+        & set(_listed(statement["Action"]))
+    ]
+    assert [statement["Condition"] for statement in using] == [
+        {
+            "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["user_id", "origin"]},
+            "Null": {"kms:EncryptionContext:user_id": "false", "kms:EncryptionContext:origin": "false"},
+        }
+    ]
 
 
 def test_only_migrations_may_become_the_databases_owner(template: Template) -> None:

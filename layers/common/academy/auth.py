@@ -57,17 +57,18 @@ def issue_token(user_id: str, login_id: UUID, *, audience: Audience = "api") -> 
 
 def read_token(token: str, *, audience: Audience = "api") -> Claims:
     """The claims of a token we issued for `audience`. Raises `Unauthorized` for every other string."""
+    # Before the attempt: a secret key that is missing or weak is our fault, not the token's.
+    keys = {crypto.key_id(secret).hex(): secret for secret in crypto.secrets()}
     try:
-        return _decode(token, audience)
+        return _decode(token, audience, keys)
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise Unauthorized from error
 
 
-def _decode(token: str, audience: Audience) -> Claims:
+def _decode(token: str, audience: Audience, keys: dict[str, bytes]) -> Claims:
     if len(token) > MAX_TOKEN_LENGTH:
         raise ValueError("longer than any token of ours")
     header = jwt.get_unverified_header(token)
-    keys = {crypto.key_id(secret).hex(): secret for secret in crypto.secrets()}
     if header.get("typ") != TYPES[audience]:
         raise ValueError("a token for something else")
     claims: dict[str, Any] = jwt.decode(

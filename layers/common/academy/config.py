@@ -1,6 +1,7 @@
 """Everything that differs between a laptop, the tests and AWS, read from the environment once."""
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -26,10 +27,14 @@ class Settings(BaseSettings):
     """The secret in Secrets Manager that holds its password, where the URL does not."""
 
     secret_key: SecretStr | None = None
-    """Signs tokens and seals keys. `secret_key_previous` still reads what it made, until it is retired."""
+    """Signs tokens, seals answers. `secret_key_previous` still reads what it made, until it is retired."""
     secret_key_previous: SecretStr | None = None
     secret_keys_arn: str = ""
     """The secret that holds such keys, where `secret_key` is not set; see `academy.crypto.secrets`."""
+    key_encryption_key_arn: str = ""
+    """The key of KMS that wraps what people's own model keys are sealed with; see `academy.envelope`."""
+    key_file: Path | None = None
+    """What stands in for it without AWS: a file of keys with mode 600; see `academy.wrapping.KeyFile`."""
     access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60)
     password_hash_memory_kib: int = Field(default=65_536, ge=19_456)
     """argon2id's memory, never below OWASP's floor."""

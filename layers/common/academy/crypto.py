@@ -11,6 +11,8 @@ from academy.config import MIN_SECRET_BYTES, settings
 from academy.errors import AppError
 
 VERSION = b"\x01"
+MOST_SECRETS = 2
+"""One that makes and one that is on its way in or out: more would be keys that nobody remembers to retire."""
 KEY_ID_BYTES = 4
 NONCE_BYTES = 12
 
@@ -22,7 +24,10 @@ class Unreadable(AppError):
 
 
 def seal(plain: bytes, *, context: str) -> bytes:
-    """AES-256-GCM. `context` is bound to the bytes: what is sealed for one owner opens for no other."""
+    """AES-256-GCM under a derived key, for what is gone in a day; `academy.envelope` seals what is kept.
+
+    `context` is bound to the bytes: what is sealed for one owner opens for no other.
+    """
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 40 ms, needed by few requests
 
     secret = secrets()[0]
@@ -79,7 +84,10 @@ def secrets() -> tuple[bytes, ...]:
 def _from_vault(text: str) -> tuple[bytes, ...]:
     """Keys by any name; the one named `current` makes."""
     kept: dict[str, str] = json.loads(text)
-    keys = tuple(kept[name].encode() for name in sorted(kept, key=lambda name: (name != "current", name)))
-    if "current" not in kept or min(map(len, keys)) < MIN_SECRET_BYTES:
-        raise ValueError(f"the secret keys need one named current, and {MIN_SECRET_BYTES} bytes each")
+    keys = tuple(kept[name].encode() for name in sorted(kept, key=lambda name: name != "current"))
+    if "current" not in kept or len(keys) > MOST_SECRETS or min(map(len, keys)) < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"the secret keys need one named current, are {MOST_SECRETS} at most, "
+            f"and {MIN_SECRET_BYTES} bytes each at least"
+        )
     return keys

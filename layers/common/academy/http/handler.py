@@ -80,4 +80,8 @@ def _traced(adapter: Callable[[Event, Any], dict[str, Any]]) -> Callable[[Event,
     # X-Ray's SDK brings botocore along, 0.3 s at a cold start, so it is imported only where it is used.
     from academy.observability import tracer
 
-    return tracer().capture_lambda_handler(adapter)
+    def handle(event: Event, context: Any) -> dict[str, Any]:
+        return adapter(event, context)
+
+    # It wants a function, with a name; and by itself it would keep every answer with the trace.
+    return tracer().capture_lambda_handler(handle, capture_response=False)

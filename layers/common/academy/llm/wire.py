@@ -24,7 +24,7 @@ _JITTER = (0.2, 0.6)
 # The system's, for environments restored from one snapshot would all draw the same numbers.
 _CHANCE = SystemRandom()
 # A token travels in an envelope of some 300 bytes, so a long answer needs more than the door's 2 MiB.
-_BYTES_PER_TOKEN = 1024
+_BYTES_PER_TOKEN = 512
 
 
 def converse(
