@@ -40,6 +40,7 @@ class Checkout:
             text=True,
             timeout=SECONDS,
             stdin=subprocess.DEVNULL,
+            check=False,
         )
 
     @contextmanager
