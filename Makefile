@@ -40,7 +40,7 @@ lint: install  ## Style, types, who may import whom, and whether what is importe
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && .venv/bin/lint-imports --no-cache && .venv/bin/deptry .
 
 check-template: install  ## Check what AWS will be told, with tools in environments of their own
-	@$(TOOLS) infra/requirements.txt cfn-lint --append-rules cfn_lint_serverless.rules -- infra/template.yaml
+	@$(TOOLS) infra/requirements.txt cfn-lint infra/template.yaml
 	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint -t infra/template.yaml
 	@$(TOOLS) infra/requirements.txt python infra/checks/rehearse.py infra/template.yaml
 	@$(TOOLS) infra/checkov-requirements.txt checkov --config-file infra/checkov.yaml -f infra/template.yaml
@@ -90,7 +90,7 @@ lock: install  ## Pin the packages of pyproject.toml; ARGS=--upgrade takes newer
 	@$(COMPILE) $(ARGS) pyproject.toml -o layers/common/requirements.txt
 	@$(COMPILE) $(ARGS) -c layers/common/requirements.txt --group dev -o dev/requirements.txt
 	@echo uv | $(COMPILE) $(ARGS) - -o dev/bootstrap-requirements.txt
-	@printf '%s\n' cfn-lint cfn-lint-serverless aws-sam-cli 'moto[apigatewayv2,awslambda,cloudformation,dynamodb,sqs]' | $(COMPILE) $(ARGS) - -o infra/requirements.txt
+	@printf '%s\n' cfn-lint aws-sam-cli 'moto[apigatewayv2,awslambda,cloudformation,dynamodb,sqs]' | $(COMPILE) $(ARGS) - -o infra/requirements.txt
 	@printf '%s\n' awslambdaric boto3 | $(COMPILE) $(ARGS) - -o infra/runtime-requirements.txt
 	@printf '%s\n' matplotlib pyyaml | $(COMPILE) $(ARGS) - -o infra/costs-requirements.txt
 	@echo checkov | $(COMPILE) $(ARGS) - -o infra/checkov-requirements.txt
