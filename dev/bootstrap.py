@@ -82,7 +82,7 @@ def _same_python() -> bool:
     if not _installed():
         return False
     ask = "import sys; print(sys.version_info[:2])"
-    answer = subprocess.run([INTERPRETER, "-c", ask], capture_output=True, text=True).stdout
+    answer = subprocess.run([INTERPRETER, "-c", ask], capture_output=True, text=True, check=False).stdout
     return answer.strip() == str(sys.version_info[:2])
 
 
@@ -95,7 +95,7 @@ def _make_venv() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
     # The base interpreter: this one may be that of the environment which has just been removed.
     base = getattr(sys, "_base_executable", None) or sys.executable
-    made = subprocess.run([base, "-m", "venv", VENV], capture_output=True, text=True)
+    made = subprocess.run([base, "-m", "venv", VENV], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         sys.exit(f"The virtual environment .venv could not be made: {(made.stdout + made.stderr).strip()}")
 
@@ -122,7 +122,9 @@ def _dotted(version: "tuple[object, ...]") -> str:
 
 def _run(module: str, *arguments: "str | Path") -> bool:
     environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_USER="0")
-    return subprocess.run([INTERPRETER, "-m", module, *arguments], env=environment).returncode == 0
+    return (
+        subprocess.run([INTERPRETER, "-m", module, *arguments], env=environment, check=False).returncode == 0
+    )
 
 
 if __name__ == "__main__":

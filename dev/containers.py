@@ -38,7 +38,9 @@ def run(*sam: str) -> None:
 def check_engine(command: Sequence[str] = ("docker", "info")) -> None:
     """A `Trouble` unless an engine answers: the command alone runs nothing."""
     try:
-        answers = subprocess.run(command, capture_output=True, timeout=ENGINE_SECONDS).returncode == 0
+        answers = (
+            subprocess.run(command, capture_output=True, timeout=ENGINE_SECONDS, check=False).returncode == 0
+        )
     except (OSError, subprocess.TimeoutExpired):
         answers = False
     if not answers:
@@ -51,7 +53,10 @@ def check_engine(command: Sequence[str] = ("docker", "info")) -> None:
 def build(sam: Sequence[str]) -> None:
     command = [*sam, "build", "-t", str(TEMPLATE), "--build-dir", str(BUILD)]
     # The layer's makefile hears of the architecture by ARCH.
-    if subprocess.run(command, cwd=ROOT, env={**sam_environment(), "ARCH": MACHINE}).returncode != 0:
+    if (
+        subprocess.run(command, cwd=ROOT, env={**sam_environment(), "ARCH": MACHINE}, check=False).returncode
+        != 0
+    ):
         raise Trouble("What is to run could not be built (see above).")
 
 

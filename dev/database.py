@@ -1,6 +1,7 @@
 """The database of this checkout: the Postgres in `.local/`, or the one that DATABASE_URL names.
 
-`python -m dev.database up|migrate|reset` are `make db-up`, `make migrate` and `make db-reset`.
+`python -m dev.database up|migrate|reset` are `make db-up`, `make migrate` and `make db-reset`; `sql` writes
+down what the migrations do.
 """
 
 import argparse
@@ -11,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from alembic import command
 from alembic.util import CommandError
 from psycopg import sql
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from academy.migrate import upgrade
+from academy.migrate import alembic_config, upgrade
 from dev import environment, postgres
 from dev.local import DATABASE, LOCAL, LOOPBACK, POSTGRES, interrupt_on_signals, only_one
 from dev.trouble import Trouble, told
@@ -134,6 +136,11 @@ def apply_migrations(env: Mapping[str, str]) -> None:
         print(f"The schema is up to date: {database.place}.")
 
 
+def write_down(_: Mapping[str, str]) -> None:
+    """Print the SQL of all migrations, for who reads it before it runs."""
+    command.upgrade(alembic_config(None), "head", sql=True)
+
+
 def reset(env: Mapping[str, str]) -> None:
     """Drop all data, after asking, and make the schema anew."""
     if "DATABASE_URL" in env:
@@ -167,7 +174,7 @@ def _drop(server: postgres.Server) -> None:
         postgres.create_database(connection, postgres.DATABASE)
 
 
-COMMANDS = {"up": up, "keep": keep, "migrate": apply_migrations, "reset": reset}
+COMMANDS = {"up": up, "keep": keep, "migrate": apply_migrations, "sql": write_down, "reset": reset}
 
 
 def main() -> None:

@@ -75,7 +75,7 @@ class Socket:
 
     async def expire(self) -> None:
         """Close the socket when it has been silent or alive for too long."""
-        while (left := self._milliseconds_left()) > 0:
+        while (left := self._milliseconds_left()) > 0:  # noqa: ASYNC110 - only time ends this wait
             await asyncio.sleep(left / 1000)
         self.close(*GOING_AWAY)
 

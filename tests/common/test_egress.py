@@ -71,6 +71,7 @@ FORBIDDEN_URLS = (
     "https://2130706433/v1",
     "https://0x7f000001/v1",
     "https://0x7f.0.0.1/v1",
+    "https://127.0.0.0x1/v1",
     "https://0177.0.0.1/v1",
     "https://017700000001/v1",
     "https://127.0.0.1.:443/v1",
@@ -98,6 +99,7 @@ FORBIDDEN_URLS = (
     "https://[fec0::1]/",
     "https://[::1/v1",
     "https://[zz::1]/",
+    "https://[1::2::3]/",
     "https://[1.2.3.4]/",
 )
 
@@ -116,6 +118,8 @@ class TestD1CheckUrl:
         with pytest.raises(UnsafeUrl) as refused:
             check_url(url)
         assert (refused.value.status, refused.value.code) == (422, "unsafe_url")
+        assert refused.value.detail.startswith("The base URL ")
+        assert refused.value.detail.endswith(".")
 
     @pytest.mark.parametrize(
         ("url", "expected"),
@@ -134,6 +138,15 @@ class TestD1CheckUrl:
     def test_d6_two_spellings_of_one_origin_are_equal(self) -> None:
         assert origin("https://Api.Example.com:443/v1") == origin("https://api.example.com/other")
 
+    @pytest.mark.parametrize("port", [1, 8100, 65_535])
+    def test_d6_a_port_is_part_of_an_origin(self, port: int) -> None:
+        assert origin(f"https://XX.example.com:{port}/v1") == f"https://xx.example.com:{port}"
+
+    @pytest.mark.parametrize("url", ["https://a.com:0/", "https://a.com:65536/", "https://[1::2::3]/"])
+    def test_d6_what_names_no_host_and_port_has_no_origin(self, url: str) -> None:
+        with pytest.raises(UnsafeUrl):
+            origin(url)
+
     def test_d6_another_port_or_scheme_is_another_origin(self) -> None:
         origins = {origin(f"{start}/v1") for start in ("https://a.com", "https://a.com:444", "http://a.com")}
         assert len(origins) == 3
@@ -146,7 +159,8 @@ class TestD1Addresses:
             check_addresses("api.example.com", 443, [address])
 
     @pytest.mark.parametrize(
-        "address", ["8.8.8.8", "93.184.215.14", "2606:4700::1111", "2a00:1450:4001::200e"]
+        "address",
+        ["8.8.8.8", "93.184.215.14", "2606:4700::1111", "2a00:1450:4001::200e", "::ffff:8.8.8.8"],
     )
     def test_accepts_a_public_address(self, address: str) -> None:
         check_addresses("api.example.com", 443, [address])
@@ -264,9 +278,10 @@ class TestD4AllowedPrivate:
         with pytest.raises(UnsafeUrl):
             check_url(f"http://{host}:80/", {f"{host}:80"})
 
-    def test_a_name_that_leads_to_the_metadata_service_cannot_be_allowed(self) -> None:
+    @pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1%eth0"])
+    def test_a_name_that_leads_to_the_metadata_service_cannot_be_allowed(self, address: str) -> None:
         with pytest.raises(UnsafeUrl):
-            a_dialer(lambda *_: ["169.254.169.254"], allowed={"ollama:80"}).connect_tcp("ollama", 80)
+            a_dialer(lambda *_: [address], allowed={"ollama:80"}).connect_tcp("ollama", 80)
 
 
 class TestD5WhatComesBack:
@@ -343,11 +358,30 @@ class TestDeadline:
                 stream.write(b"x" * 50_000_000)
             stream.close()
 
-    def test_a_handshake_that_does_not_come_ends_at_the_deadline(self) -> None:
+    @pytest.mark.parametrize(
+        ("timeout", "left", "waits"), [(60, 0.05, 0.05), (None, 0.05, 0.05), (0.02, 60, 0.02)]
+    )
+    def test_a_handshake_that_does_not_come_ends_at_the_deadline(
+        self, timeout: float | None, left: float, waits: float
+    ) -> None:
+        now = [0.0]
+        watched = dialer.Limits(deadline=Deadline(100, clock=lambda: now[0]))
         with listening() as listener:
-            stream = a_dialer(seconds=0.1, allowed=None).connect_tcp("127.0.0.1", listener.getsockname()[1])
+            stream = dialer.Dialer(watched, dialer.resolve, None).connect_tcp(*listener.getsockname())
+            now[0] = 100 - left
+            with pytest.raises(httpcore2.ConnectTimeout):
+                stream.start_tls(ssl.create_default_context(), "127.0.0.1", timeout)
+            assert stream.get_extra_info("socket").gettimeout() == pytest.approx(waits)
+
+    def test_no_handshake_begins_after_the_deadline(self) -> None:
+        now = [0.0]
+        watched = dialer.Limits(deadline=Deadline(100, clock=lambda: now[0]))
+        with listening() as listener:
+            stream = dialer.Dialer(watched, dialer.resolve, None).connect_tcp(*listener.getsockname())
+            now[0] = 101
             with pytest.raises(httpcore2.ConnectTimeout):
                 stream.start_tls(ssl.create_default_context(), "127.0.0.1")
+            assert stream.get_extra_info("socket").fileno() == -1
 
     def test_nothing_is_begun_after_the_deadline(self) -> None:
         moments = iter([0.0, 11.0])

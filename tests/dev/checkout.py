@@ -41,6 +41,7 @@ class Checkout:
             text=True,
             timeout=SECONDS,
             stdin=subprocess.DEVNULL,
+            check=False,
         )
 
     @contextmanager

@@ -75,6 +75,7 @@ def test_a_killed_starter_takes_its_program_along(tmp_path: Path) -> None:
         [sys.executable, "-c", STARTER, lock, "killed"],
         capture_output=True,
         env=dict(os.environ, PYTHONPATH=":".join(sys.path)),
+        check=False,
     )
     assert (starter.returncode, starter.stdout) == (-signal.SIGKILL, b"started\n")
     # Its output ends when the last holder of the pipe is gone, which is the program itself.

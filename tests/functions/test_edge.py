@@ -7,10 +7,12 @@ import re
 import pytest
 
 from academy.http import Router, lambda_handler
+from academy.http.edge import SECURITY_HEADERS
 from academy.models import User
 from dev.events import http_event, http_response
 from tests.client import CONTEXT, Reply
 from tests.conftest import Api
+from tests.outages import no_database
 
 PROBLEM = {"type", "title", "status", "detail", "code", "request_id"}
 
@@ -30,8 +32,10 @@ def every_kind(api: Api, user: User) -> dict[int, Reply]:
 
 
 def test_C8_every_answer_carries_the_security_headers(api: Api, user: User) -> None:
-    replies = every_kind(api, user)
-    assert set(replies) == {200, 201, 401, 404, 405, 413, 422}
+    replies, caller = every_kind(api, user), api(user)
+    with no_database():
+        replies[503] = caller.get("/api/tracks")
+    assert set(replies) == {200, 201, 401, 404, 405, 413, 422, 503}
     for reply in replies.values():
         assert reply.headers["x-content-type-options"] == "nosniff"
         assert reply.headers["cache-control"] == "no-store"
@@ -54,7 +58,9 @@ def test_C7_a_sane_request_id_is_kept(api: Api) -> None:
     assert api().get("/api", x_request_id="trace-1.a_b").headers["x-request-id"] == "trace-1.a_b"
 
 
-@pytest.mark.parametrize("given", ["a b", "a\r\nSet-Cookie: x=1", "x" * 65, "идентификатор", ""])
+@pytest.mark.parametrize(
+    "given", ["a b", "a\r\nSet-Cookie: x=1", "x" * 65, "x" * 10_240, "идентификатор", ""]
+)
 def test_C7_another_request_id_is_replaced(api: Api, given: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", api().get("/api", x_request_id=given).headers["x-request-id"])
 
@@ -79,6 +85,9 @@ def test_the_last_resort_says_nothing_of_what_happened(
     response = http_response(result)
     body = json.loads(response.body)
     assert (response.status, body["code"]) == (500, "internal_error")
+    assert (
+        SECURITY_HEADERS.items() <= {name.title(): value for name, value in response.headers.items()}.items()
+    )
     assert body["request_id"] == response.headers["x-request-id"]
     logged = capsys.readouterr()
     assert "canary" not in response.body.decode() + caplog.text + logged.out + logged.err

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dev.cors import CorsPolicy
 from dev.local import ROOT
 from dev.sam import TEMPLATE, Template
 
@@ -129,3 +130,23 @@ def _all(template: Template) -> list[dict[str, Any]]:
 
 def _limits(function: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in function.items() if key == "ReservedConcurrentExecutions"}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "*",
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "https://app.example.com.evil.example",
+        "https://evil-app.example.com",
+        "https://sub.app.example.com",
+    ],
+)
+def test_C8_only_an_origin_that_is_named_may_read_what_it_asks_for(origin: str) -> None:
+    ours = "https://app.example.com"
+    policy = CorsPolicy(Template(TEMPLATE, parameters={"AllowedOrigins": ours}).cors)
+    assert policy.headers(ours)["access-control-allow-origin"] == ours
+    assert policy.preflight(ours)
+    assert (policy.headers(origin), policy.preflight(origin)) == ({}, {})

@@ -42,7 +42,7 @@ def admit(url: str, role: str) -> None:
         connection.execute(text(f"GRANT rds_iam TO {quoted}"))
 
 
-def alembic_config(connection: Connection) -> Config:
+def alembic_config(connection: Connection | None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")

@@ -44,15 +44,12 @@ def check_url(url: str, allowed_private: Collection[str] = ()) -> str:
     resolved here: what a name points at is checked each time a connection is opened.
     """
     scheme, host, port = _parts(url)
-    if host_port(host, port) in allowed_private:
-        if is_address(host):
-            check_addresses(host, port, [host], allowed_private)
-        return origin(url)
-    if scheme != "https" or port != 443:
+    vouched_for = host_port(host, port) in allowed_private
+    if not vouched_for and (scheme != "https" or port != 443):
         raise UnsafeUrl("The base URL must start with https:// and use port 443.")
     if is_address(host):
         check_addresses(host, port, [host], allowed_private)
-    else:
+    elif not vouched_for:
         _check_name(host)
     return origin(url)
 
@@ -108,7 +105,7 @@ def _parts(url: str) -> tuple[str, str, int]:
             "The base URL must look like https://api.example.com/v1, "
             "without a user name, a query or characters outside ASCII."
         )
-    scheme, host = match["scheme"].lower(), match["host"].lower().strip("[]")
+    scheme, host = match["scheme"].lower(), match["host"].strip("[]").lower()
     port = int(match["port"] or _DEFAULT_PORTS[scheme])
     if not 0 < port < 65536 or (":" in host and not is_address(host)):
         raise UnsafeUrl("The base URL has no valid host and port. Check its spelling.")
@@ -129,7 +126,7 @@ def _bracketed(host: str) -> str:
 
 
 def _unwrapped(text: str) -> Address:
-    address = ipaddress.ip_address(text.partition("%")[0])
+    address = ipaddress.ip_address(text)
     return getattr(address, "ipv4_mapped", None) or address
 
 

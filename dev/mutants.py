@@ -1,0 +1,129 @@
+"""Shows that the tests of the guards bite: each guard is changed a little, and some test has to notice.
+
+Mutmut changes the code, in a copy below .local/: never in this checkout. It finds out itself which test runs
+which function, so that a mutant costs seconds; which files of tests it may choose from is said here.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.local import ROOT
+
+COPIES = ROOT / ".local" / "mutants"
+PACKAGES = (*(ROOT / "functions").glob("[a-z]*/"), ROOT / "layers" / "common" / "academy")
+BESIDE = ("dev", "docs", "infra", "tests")
+CHILDREN = "4"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What is changed, by whose tests it is guarded, and how many percent of the changes may go unnoticed."""
+
+    code: tuple[str, ...]
+    tests: tuple[str, ...]
+    percent: float = 0.0
+
+
+GUARDS = {
+    "egress": Guard(("academy/egress/*.py",), ("common/test_egress.py",)),
+    "tokens": Guard(
+        ("academy/auth.py", "auth/tokens.py"),
+        ("functions/test_auth_accounts.py", "functions/test_auth_tokens.py"),
+    ),
+    "ownership": Guard(
+        ("academy/repositories/*.py",),
+        (
+            "functions/test_ownership.py",
+            "functions/test_chat.py",
+            "functions/test_tracks.py",
+            "functions/test_pages.py",
+            "functions/test_ai_flows.py",
+            "functions/test_ws_chats.py",
+            "functions/test_ws_frames.py",
+            "functions/test_replies_once.py",
+            "functions/test_replies_faults.py",
+            "functions/test_replies_streaming.py",
+            "functions/test_sweeper.py",
+        ),
+    ),
+    "throttle": Guard(("academy/throttle.py",), ("functions/test_auth_limits.py",), percent=5),
+    "idempotency": Guard(("academy/http/idempotency.py",), ("functions/test_idempotency.py",), percent=5),
+    "paging": Guard(
+        ("academy/paging.py", "academy/http/pagination.py"), ("functions/test_pages.py",), percent=5
+    ),
+    "crypto": Guard(
+        ("academy/crypto.py", "academy/vault.py"),
+        ("common/test_vault.py", "functions/test_ai_trust.py", "functions/test_auth_tokens.py"),
+        percent=5,
+    ),
+}
+
+SETTINGS = """\
+[tool.mutmut]
+source_paths = ["src"]
+also_copy = {beside}
+only_mutate = {code}
+# What a person reads may be worded in any way.
+do_not_mutate_patterns = ['^\\s*f?"[^"]*"$', 'logger\\.', 'super\\(\\).__init__\\(']
+pytest_add_cli_args = ["-m", "not prove and not artifact", "-p", "no:cacheprovider"]
+pytest_add_cli_args_test_selection = {tests}
+process_isolation = "forkserver"  # settings and engine are kept once they are made
+timeout_constant = 20.0  # every run starts a Postgres of its own
+timeout_multiplier = 3.0
+use_git_change_detection = false
+
+[tool.pytest.ini_options]
+pythonpath = ["src", "."]
+addopts = ["--strict-markers"]
+filterwarnings = ["error"]
+markers = ["prove", "artifact"]
+"""
+
+
+def main(names: list[str]) -> int:
+    """Try the guards of these names, or all; 1 if more mutants survive than may."""
+    too_many = [name for name in names or GUARDS if not _holds(name, GUARDS[name])]
+    return 1 if too_many else 0
+
+
+def _holds(name: str, guard: Guard) -> bool:
+    copy = COPIES / name
+    _copy(copy, guard)
+    _mutmut(copy, "run", "--max-children", CHILDREN)
+    _mutmut(copy, "results")
+    _mutmut(copy, "export-cicd-stats")
+    counts = json.loads((copy / "mutants" / "mutmut-cicd-stats.json").read_text())
+    unnoticed = counts["survived"] + counts["no_tests"] + counts["suspicious"]
+    share = 100 * unnoticed / counts["total"]
+    print(
+        f"{name}: {counts['total']} mutants, {unnoticed} unnoticed: {share:.1f} % of {guard.percent} allowed"
+    )
+    return share <= guard.percent
+
+
+def _copy(copy: Path, guard: Guard) -> None:
+    """The checkout in Mutmut's own layout: it names modules by their path below `src`."""
+    shutil.rmtree(copy, ignore_errors=True)
+    for package in PACKAGES:
+        shutil.copytree(package, copy / "src" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in BESIDE:
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    code = [f"src/{pattern}" for pattern in guard.code]
+    tests = [f"tests/{file}" for file in guard.tests]
+    settings = SETTINGS.format(beside=json.dumps(BESIDE), code=json.dumps(code), tests=json.dumps(tests))
+    (copy / "pyproject.toml").write_text(settings)
+
+
+def _mutmut(copy: Path, *arguments: str) -> None:
+    # Without PYTHONPATH, or the checkout's own code would be tested instead of the mutants.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run(["mutmut", *arguments], cwd=copy, env=environment, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

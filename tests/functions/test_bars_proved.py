@@ -1,0 +1,306 @@
+"""Promises at the size that docs/security.md gives, with their counts printed: run by `make prove`."""
+
+import itertools
+import json
+import random
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import quantiles
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, delete, insert
+from sqlalchemy.orm import Session
+
+from academy import auth, config, connections, db, migrate
+from academy.db import session_scope
+from academy.http.edge import MAX_BODY_BYTES
+from academy.models import Throttle, Track, User
+from ai.prompts import PLANNING
+from dev import postgres
+from dev.sam import TEMPLATE, Template
+from tests.client import Client
+from tests.conftest import Api, client_of
+from tests.deliveries import deliver_all
+from tests.factories import PASSWORD, a_course, a_login_of, a_user
+from tests.fakes import ScriptedModel
+from tests.functions.test_ai_flows import Learner
+from tests.functions.test_ai_trust import HOSTILE
+from tests.functions.test_input import TEXTS
+from tests.functions.test_ownership import FILLERS, schema_of
+from tests.functions.test_pages import link_of
+from tests.gateway import serving
+from tests.races import at_once
+from tests.sockets import Socket, Switchboard, spoken
+
+SEED = 20261126
+pytestmark = pytest.mark.prove
+ALL_PLANES = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=200)
+THOUSAND = settings(
+    max_examples=1_000,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def report(text: str) -> None:
+    print(f"\n{text}")  # noqa: T201 - the figures are what this is run for
+
+
+def unlimited() -> None:
+    with session_scope() as session:
+        session.execute(delete(Throttle))
+
+
+@pytest.mark.usefixtures("environment")
+def test_A1_a_hundred_equal_passwords_have_a_hundred_hashes() -> None:
+    hashes = {auth.hash_password(PASSWORD) for _ in range(100)}
+    report(f"A1: 100 equal passwords, {len(hashes)} hashes")
+    assert len(hashes) == 100
+
+
+def test_A2_the_platform_answers_while_two_hundred_log_in(
+    committed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THROTTLE_PER_ADDRESS", "off")
+    config.settings.cache_clear()
+    hashed = auth.hash_password(PASSWORD)
+    people = [a_user(password_hash=hashed).email for _ in range(200)]
+    waited: list[float] = []
+    with serving(Template(TEMPLATE)) as gateway:
+
+        def act(email: str | None) -> int:
+            if email:
+                body = json.dumps({"email": email, "password": PASSWORD}).encode()
+                return gateway("POST", "/api/auth/login", body, content_type="application/json").status
+            started = time.perf_counter()
+            status = gateway("GET", "/api/health").status
+            waited.append(time.perf_counter() - started)
+            return status
+
+        started = time.perf_counter()
+        statuses = at_once(act, [*people, *[None] * 20])
+        seconds = time.perf_counter() - started
+    config.settings.cache_clear()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    p95 = quantiles(waited, n=20)[-1]
+    report(
+        f"A2: 200 log-ins at once in {seconds:.1f} s, at most {peak} MiB; "
+        f"20 looks at /api/health meanwhile: p95 {p95 * 1000:.0f} ms"
+    )
+    assert set(statuses) == {200}
+    assert p95 < 0.5
+
+
+def test_C1_a_thousand_bodies_that_are_too_large_leave_memory_as_it_was(api: Api, user: User) -> None:
+    body = b'{"title": "' + b"x" * MAX_BODY_BYTES + b'"}'
+    client = api(user)
+
+    def refused(times: int) -> int:
+        assert {client.post("/api/tracks", body).status for _ in range(times)} == {413}
+        return resident()
+
+    before, after = refused(50), refused(1_000)
+    report(f"C1: 1,000 bodies over 1 MiB, resident memory {before} -> {after} MiB")
+    assert after - before < 20
+
+
+def resident() -> int:
+    """MiB of this process."""
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a file of no disk
+        return int(file.read().split()[1]) * resource.getpagesize() // 2**20
+
+
+@seed(SEED)
+@THOUSAND
+@given(text=ALL_PLANES)
+def test_C3_a_thousand_texts_of_all_planes_come_back_as_they_were(text: str, api: Api, user: User) -> None:
+    caller = api(user)
+    track = caller.post("/api/tracks", {"title": "x", "description": text}).body
+    assert caller.get(f"/api/tracks/{track['id']}").body["description"] == text
+
+
+PAYLOADS = [
+    before + what + after
+    for before, what, after in itertools.product(
+        ("", "'", '"', "')", '")', "'))", "%'", "\\'", "1", "1)"),
+        (" OR 1=1", " AND SLEEP(5)", "; SELECT pg_sleep(5)", " UNION ALL SELECT NULL,NULL,version()"),
+        ("", "--", " -- -", "#", "/*"),
+    )
+]
+
+
+@contextmanager
+def watched_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    """A Postgres that keeps the shapes of all statements, as the platform's own while the block lasts."""
+    factory = db.session_factory()
+    usual = factory.kw["bind"]
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setitem(postgres.SETTINGS, "shared_preload_libraries", "pg_stat_statements")
+        with postgres.running(tmp_path_factory.mktemp("watched"), durable=False) as server:
+            with server.connect() as connection:
+                connection.execute("CREATE EXTENSION pg_stat_statements")
+            migrate.upgrade(server.owner_url, app_role=postgres.APP)
+            factory.configure(bind=create_engine(server.url, pool_size=10))
+            try:
+                yield server
+            finally:
+                factory.configure(bind=usual)
+
+
+def shapes(server: postgres.Server) -> set[str]:
+    """The statements that the application has sent, without their values."""
+    query = "SELECT query FROM pg_stat_statements WHERE userid = %s::regrole"
+    with server.connect() as connection:
+        return {str(row[0]) for row in connection.execute(query, [postgres.APP])}
+
+
+def test_C5_two_hundred_injections_into_every_text_are_no_new_statement(
+    environment: None, model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert len(PAYLOADS) == 200
+    model.reset()
+    requests = 0
+    differ: list[tuple[str, str, str]] = []
+    with watched_database(tmp_path_factory) as server:
+        owner = a_user(password_hash=auth.hash_password(PASSWORD))
+        course = a_course(owner, key=FILLERS["session_id"])
+        client = client_of(owner)
+
+        def statuses(method: str, path: str, name: str, text: str) -> int:
+            known: dict[str, Any] = {**FILLERS, **course.ids, "session_id": FILLERS["session_id"]}
+            needed = {*schema_of(method, path).get("required", ()), name}
+            body = {one: known.get(one, "x") for one in needed} | {name: text}
+            return client.request(method, path.format(**known), body).status
+
+        def ask_all(texts: list[str]) -> dict[tuple[str, str, str], list[int]]:
+            nonlocal requests
+            found = {}
+            for method, path, name, longest in TEXTS:
+                found[method, path, name] = [statuses(method, path, name, text[:longest]) for text in texts]
+                requests += len(texts)
+                unlimited()
+            return found
+
+        # What is said twice takes other ways than what is said once: both are benign.
+        benign = ask_all(["a" * len(text) for text in PAYLOADS[:5]] * 2)
+        known = shapes(server)
+        hostile = ask_all(PAYLOADS)
+        new = shapes(server) - known
+        for place, seen in hostile.items():
+            if set(seen) != set(benign[place]):
+                differ.append(place)
+    report(
+        f"C5: {len(PAYLOADS)} payloads x {len(TEXTS)} texts, {requests} requests; "
+        f"{len(known)} statements known, {len(new)} new; another status at {differ}"
+    )
+    assert (new, differ) == (set(), [])
+
+
+def test_C6_a_walk_over_a_thousand_rows_while_a_hundred_come_and_a_hundred_go(
+    api: Api, user: User, session: Session
+) -> None:
+    chance = random.Random(SEED)
+    session.execute(insert(Track), [{"user_id": user.id, "title": f"{n}"} for n in range(1_000)])
+    session.commit()
+    client = api(user)
+    stays = [track["id"] for page in walked(client) for track in page]
+    assert len(stays) == 1_000
+    goes = chance.sample(stays, 100)
+    seen: list[str] = []
+    deleted: set[str] = set()
+    for page in walked(client):
+        seen += [track["id"] for track in page]
+        for _ in range(2):
+            client.post("/api/tracks", {"title": "new"})
+            if goes:
+                deleted.add(gone := goes.pop())
+                assert client.delete(f"/api/tracks/{gone}").status == 200
+    untouched = [one for one in stays if one not in deleted]
+    report(
+        f"C6, seed {SEED}: 1,000 rows, 100 came, {len(deleted)} went; "
+        f"{len(seen) - len(set(seen))} doubles, {len(set(untouched) - set(seen))} of {len(untouched)} missing"
+    )
+    assert len(deleted) == 100
+    assert len(seen) == len(set(seen))
+    assert [one for one in seen if one not in deleted] == untouched
+
+
+def walked(client: Client) -> Iterator[list[Any]]:
+    address: str | None = "/api/tracks?limit=20"
+    while address:
+        reply = client.get(address)
+        yield reply.body
+        address = link_of(reply)
+
+
+@seed(SEED)
+@THOUSAND
+@given(words=HOSTILE, wish=HOSTILE, note=HOSTILE)
+def test_E1_a_thousand_hostile_contexts_leave_the_instructions_as_they_are(
+    words: str, wish: str, note: str, transaction: Connection, model: ScriptedModel
+) -> None:
+    model.reset()
+    learner = Learner(client_of(a_user()))
+    learner.client.put(f"/api/tracks/{learner.here['track_id']}", {"user_expectations": wish})
+    assert learner.say(words, track_context={"note": note}).status == 200
+    first, *others = model.requests[-1].messages
+    assert (first["role"], first["content"]) == ("system", PLANNING)
+    assert {message["role"] for message in others} <= {"user", "assistant"}
+    assert others[-1] == {"role": "user", "content": words}
+
+
+@pytest.mark.usefixtures("quiet")
+def test_F4_fifty_users_on_one_session_name_hear_their_own_and_nothing_else(
+    committed: None, switchboard: Switchboard
+) -> None:
+    sockets = [Socket(switchboard, a_login_of(a_user())).opened() for _ in range(50)]
+    canaries = {socket.connection.id: f"canary-{number:02}-" for number, socket in enumerate(sockets)}
+    for number in range(20):
+        for socket in sockets:
+            socket.say(f"{canaries[socket.connection.id]}{number}")
+        deliver_all()
+        unlimited()
+    foreign = own = 0
+    for socket in sockets:
+        mine = canaries[socket.connection.id]
+        ends = socket.of_type("ai_response")
+        own += sum(mine in frame["message"] for frame in ends)
+        received = json.dumps(socket.frames)
+        foreign += sum(other in received for other in canaries.values() if other != mine)
+    report(
+        f"F4: 50 users on one session name, 20 messages each: {own} of 1,000 replies came, {foreign} foreign"
+    )
+    assert (own, foreign) == (1_000, 0)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_F6_a_hundred_of_two_hundred_sockets_vanish_and_the_rest_hear_everything(
+    committed: None, switchboard: Switchboard
+) -> None:
+    chance = random.Random(SEED)
+    crowd = [[Socket(switchboard, token).opened() for _ in range(10)] for token in tokens(20)]
+    gone = {socket.connection.id for socket in chance.sample(list(itertools.chain(*crowd)), 100)}
+    switchboard.closed |= gone
+    whole = 0
+    for sockets in crowd:
+        alive = [socket for socket in sockets if socket.connection.id not in gone]
+        (alive or sockets)[0].say()
+        deliver_all()
+        whole += sum(
+            spoken(socket.of_type("ai_delta")) == socket.last("ai_response")["message"] for socket in alive
+        )
+    stale = [connection_id for connection_id in gone if connections.find(connection_id)]
+    report(
+        f"F6, seed {SEED}: 100 of 200 sockets gone, {whole} of 100 served whole, {len(stale)} dead rows left"
+    )
+    assert (whole, stale) == (100, [])
+
+
+def tokens(number: int) -> list[str]:
+    return [a_login_of(a_user()) for _ in range(number)]
