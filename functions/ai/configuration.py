@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from academy import crypto, llm, vault
@@ -73,10 +74,9 @@ def default_view() -> View:
 
 def save(session: Session, user_id: str, changes: dict[str, Any]) -> View:
     """Change only the fields given; `null` brings a default back. Raises `UnsafeUrl`."""
-    row = session.get(AIConfiguration, user_id, with_for_update=True)
-    if row is None:
-        row = AIConfiguration(user_id=user_id)
-        session.add(row)
+    # Two may save for the first time at one moment: the one that comes second changes what the first saved.
+    session.execute(insert(AIConfiguration).values(user_id=user_id).on_conflict_do_nothing())
+    row = session.get_one(AIConfiguration, user_id, with_for_update=True)
     change(row, changes)
     session.flush()
     return _view(row)
