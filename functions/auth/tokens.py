@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Row, Update, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Update, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from academy import auth, crypto
@@ -56,7 +56,7 @@ def begin_login(session: Session, user: User) -> Tokens:
     session.add(login)
     session.flush()
     refresh_token = secrets.token_urlsafe(32)
-    _add(session, login, refresh_token)
+    _add(session, login.id, refresh_token, func.now() + IDLE_LIFE)
     return _tokens(user, login.id, refresh_token)
 
 
@@ -72,7 +72,7 @@ def rotate(session: Session, refresh_token: str) -> Tokens | None:
     successor = _successor(refresh_token)
     if token.used_at is None:
         token.used_at = now
-        _add(session, login, successor)
+        _add(session, login.id, successor, min(now + IDLE_LIFE, login.expires_at))
     elif not _answer_was_lost(session, now - token.used_at, successor):
         login.ended_at = now
         return None
@@ -123,9 +123,10 @@ def _answer_was_lost(session: Session, since: timedelta, successor: str) -> bool
     return session.scalars(query).one_or_none() is None
 
 
-def _add(session: Session, login: Login, refresh_token: str) -> None:
-    expires_at = func.least(func.now() + IDLE_LIFE, login.expires_at)
-    session.add(RefreshToken(token_hash=_hash(refresh_token), login_id=login.id, expires_at=expires_at))
+def _add(
+    session: Session, login_id: UUID, refresh_token: str, expires_at: datetime | ColumnElement[datetime]
+) -> None:
+    session.add(RefreshToken(token_hash=_hash(refresh_token), login_id=login_id, expires_at=expires_at))
     session.flush()
 
 
