@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Header
+from pydantic import WithJsonSchema
 from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -34,6 +35,8 @@ ENDING = frozenset(
     {("POST", "/api/auth/logout"), ("POST", "/api/auth/logout-all"), ("POST", "/api/auth/register")}
 )
 """These end the log-in that they are called with: repeated, they come with a token that opens nothing."""
+
+Key = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SANE_KEY.pattern}$"})]
 
 
 class BadKey(Invalid):
@@ -77,7 +80,7 @@ async def claim(
     session: SessionDep,
     user: OptionalUser,
     address: Address,
-    idempotency_key: Annotated[str | None, Header(description="Makes repeating this POST harmless.")] = None,
+    idempotency_key: Annotated[Key | None, Header(description="Makes repeating this POST harmless.")] = None,
 ) -> None:
     """Claim the caller's key for this request, or answer with what it brought the first time."""
     if idempotency_key is None or request.method != "POST":
