@@ -1,6 +1,6 @@
 # Every command, each one line. Nothing has to be installed first: whatever needs packages sees to them itself.
 .DEFAULT_GOAL := help
-.PHONY: help dev services sam-local test check lint check-template check-security mutants sbom build build-python artifact verify-artifact deploy format lock migrate seed bench prove costs openapi install db-up create-tables db-reset stop-all clean
+.PHONY: help dev services sam-local test check lint check-template check-security mutants sbom build build-python artifact verify-artifact deploy format lock migrate seed bench prove prove-short costs openapi install db-up create-tables db-reset stop-all clean
 MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 export PYTHONPATH := $(CURDIR):$(CURDIR)/functions:$(CURDIR)/layers/common
@@ -126,8 +126,11 @@ costs: install  ## Work out what it costs, and write that into docs/costs.md
 bench: artifact  ## Measure; ARGS=cold picks one
 	@BUILD_PYTHON=$(BUILD_PYTHON) $(RUN) dev.bench $(ARGS)
 
-prove: install  ## The tests that need minutes
+prove: install  ## The tests that need minutes; ARGS="-k F3" picks some
 	@$(RUN) pytest -q -s -m prove $(ARGS)
+
+prove-short: install  ## The same with counts that CI has time for
+	@PROVE=short $(RUN) pytest -q -s -m prove $(ARGS)
 
 clean:  ## Remove what can be made again; the data in .local/ stays
 	@test ! -e .aws-sam || chmod -R u+w .aws-sam

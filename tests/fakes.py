@@ -125,6 +125,10 @@ class ScriptedModel:
         """Says these pieces over and over, one each `every` seconds, and never comes to an end."""
         self._add(lambda exchange: exchange.drip(pieces or ("drop ",), every))
 
+    def trickles(self, every: float) -> None:
+        """Sends its answer byte by byte, one each `every` seconds."""
+        self._add(lambda exchange: exchange.trickle(every))
+
     def waits(self, until: threading.Event, *pieces: str) -> None:
         """Answers with these pieces once `until` is set."""
 
@@ -218,6 +222,13 @@ class Exchange:
         self._start_stream()
         while not self._model.closing.wait(every):
             self._send_pieces(pieces)
+
+    def trickle(self, every: float) -> None:
+        self._start_stream()
+        for byte in completions.event(completions.chunk(self._name, {"content": "слово " * 1_000})):
+            if self._model.closing.wait(every):
+                break
+            self._send_chunk(bytes([byte]))
 
     def say_slowly(self, every: float, words: int) -> None:
         self._start_stream()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from academy import llm, vault
@@ -82,10 +83,9 @@ def save(user_id: str, changes: dict[str, Any]) -> View:
     """
     new_key = _sealed(user_id, changes)
     with session_scope() as session:
-        row = session.get(AIConfiguration, user_id, with_for_update=True)
-        if row is None:
-            row = AIConfiguration(user_id=user_id)
-            session.add(row)
+        # Two may save for the first time at one moment: the one that comes second changes what the first saved.
+        session.execute(insert(AIConfiguration).values(user_id=user_id).on_conflict_do_nothing())
+        row = session.get_one(AIConfiguration, user_id, with_for_update=True)
         _change(row, changes, new_key)
         session.flush()
         return _view(row)

@@ -58,7 +58,7 @@ def finalize(*, owner_id: str, track_id: UUID, session_key: str, skill_area: str
     Raises `NotFound`, `NoPlan`, `ModelError`.
     """
     with session_scope() as session:
-        track = Tracks(session).get(track_id, owner_id=owner_id)
+        track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         talk = _talk(session, owner_id, track, session_key, skill_area)
         if _is_settled(track, talk):
             return track.modules
@@ -88,7 +88,7 @@ def start_module(*, owner_id: str, track_id: UUID, module: ModuleRef, session_ke
     Raises `NotFound`, `ModelError`.
     """
     with session_scope() as session:
-        track = Tracks(session).get(track_id, owner_id=owner_id)
+        track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         found = Modules(session).get(module, track_id=track_id, owner_id=owner_id)
         chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id, module=found)
         if found.ai_generated_content is not None:

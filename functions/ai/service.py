@@ -24,7 +24,7 @@ def generate_plan(
 ) -> tuple[CoursePlan, Said]:
     """A plan, kept with the track and said in the chat. Raises `NotFound`, `ModelError`."""
     with session_scope() as session:
-        track = Tracks(session).get(track_id, owner_id=owner_id)
+        track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         if chat_id and not session_key:
             session_key = Chats(session).get(chat_id, owner_id=owner_id).session_key
         chat = open_chat(
@@ -48,7 +48,7 @@ def welcome(*, owner_id: str, session_key: str, track_id: UUID | None, facts: di
     """The tutor's greeting with a first plan. Raises `NotFound`, `ModelError`."""
     with session_scope() as session:
         if track_id is not None:
-            Tracks(session).get(track_id, owner_id=owner_id)
+            Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id)
     question = prompts.ask(prompts.WELCOME, {name: context.shortened(fact) for name, fact in facts.items()})
     answer = ask(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from uuid import UUID, uuid4
 
 from email_validator import validate_email
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,7 @@ from academy.db import session_scope
 from academy.errors import AppError, Conflict
 from academy.models import User
 from academy.observability import logger
+from academy.repositories import Tracks
 from academy.throttle import Limit
 from auth import tokens
 from auth.passwords import refuse_weak
@@ -98,7 +99,9 @@ def guest_login(*, address: str) -> Tokens:
     _count_by_address(GUESTS, address)
     with session_scope() as session:
         _sweep_guests(session)
-        user = User(id=f"guest_{uuid4().hex}", first_name="Guest", is_guest=True, expires_at=_guest_end())
+        user = User(
+            id=f"guest_{uuid4().hex}", first_name="Guest", is_guest=True, expires_at=func.now() + GUEST_LIFE
+        )
         session.add(user)
         session.flush()
         return tokens.begin_login(session, user)
@@ -109,7 +112,7 @@ def refresh(refresh_token: str) -> Tokens:
     with session_scope() as session:
         issued = tokens.rotate(session, refresh_token)
         if issued and issued.user.is_guest:
-            issued.user.expires_at = _guest_end()
+            issued.user.expires_at = func.now() + GUEST_LIFE
     if issued is None:
         raise tokens.RefreshReused
     return issued
@@ -130,6 +133,7 @@ def delete_account(user: User, *, password: str | None) -> None:
     if not user.is_guest:
         _confirm_password(user, password or "")
     with session_scope() as session:
+        Tracks(session).hold_all(owner_id=user.id)
         session.execute(delete(User).where(User.id == user.id))
     logger.info("account deleted", user_id=user.id, was_guest=user.is_guest)
 
@@ -183,7 +187,7 @@ def _sweep_guests(session: Session) -> None:
     """Guests whose time is over make room, a few at a time, when another one comes."""
     over = (
         select(User.id)
-        .where(User.is_guest, User.expires_at < datetime.now(UTC))
+        .where(User.is_guest, User.expires_at < func.now())
         .limit(GUESTS_SWEPT_AT_ONCE)
         .with_for_update(skip_locked=True)
     )
@@ -203,7 +207,3 @@ def _network(address: str) -> str:
     except ValueError:
         return address
     return address if parsed.version == 4 else str(ip_network((parsed, 64), strict=False))
-
-
-def _guest_end() -> datetime:
-    return datetime.now(UTC) + GUEST_LIFE

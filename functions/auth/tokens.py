@@ -1,14 +1,17 @@
-"""Log-ins and their refresh tokens: each is used once, and a used one that comes back ends its family."""
+"""Log-ins and their refresh tokens: each is used once, and a used one that comes back ends its family.
+
+All of it by the database's clock: a host whose own is wrong ends nothing early and revives nothing.
+"""
 
 import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Row, Update, select, update
+from sqlalchemy import ColumnElement, Row, Update, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from academy import auth, crypto
@@ -49,11 +52,11 @@ class Tokens:
 
 def begin_login(session: Session, user: User) -> Tokens:
     """A new log-in of this user, with the first refresh token of its family."""
-    login = Login(user_id=user.id, expires_at=_now() + LOGIN_LIFE)
+    login = Login(user_id=user.id, expires_at=func.now() + LOGIN_LIFE)
     session.add(login)
     session.flush()
     refresh_token = secrets.token_urlsafe(32)
-    _add(session, login, refresh_token)
+    _add(session, login.id, refresh_token, func.now() + IDLE_LIFE)
     return _tokens(user, login.id, refresh_token)
 
 
@@ -65,13 +68,13 @@ def rotate(session: Session, refresh_token: str) -> Tokens | None:
     row = _find(session, refresh_token)
     if row is None:
         raise BadRefreshToken
-    token, login, user = row
+    token, login, user, now = row
     successor = _successor(refresh_token)
     if token.used_at is None:
-        token.used_at = _now()
-        _add(session, login, successor)
-    elif not _answer_was_lost(session, token, successor):
-        login.ended_at = _now()
+        token.used_at = now
+        _add(session, login.id, successor, min(now + IDLE_LIFE, login.expires_at))
+    elif not _answer_was_lost(session, now - token.used_at, successor):
+        login.ended_at = now
         return None
     return _tokens(user, login.id, successor)
 
@@ -87,13 +90,13 @@ def end_logins(session: Session, user_id: str, *, but: UUID | None = None) -> No
 
 
 def _end() -> Update:
-    return update(Login).where(Login.ended_at.is_(None)).values(ended_at=_now())
+    return update(Login).where(Login.ended_at.is_(None)).values(ended_at=func.now())
 
 
-def _find(session: Session, refresh_token: str) -> Row[RefreshToken, Login, User] | None:
-    now = _now()
+def _find(session: Session, refresh_token: str) -> Row[RefreshToken, Login, User, datetime] | None:
+    now = func.now()
     query = (
-        select(RefreshToken, Login, User)
+        select(RefreshToken, Login, User, now)
         .join(Login, Login.id == RefreshToken.login_id)
         .join(User, User.id == Login.user_id)
         .where(
@@ -102,25 +105,28 @@ def _find(session: Session, refresh_token: str) -> Row[RefreshToken, Login, User
             Login.ended_at.is_(None),
             Login.expires_at > now,
             User.is_active,
+            or_(User.expires_at.is_(None), User.expires_at > now),
         )
-        # Both: who waited for a lock sees only the locked rows as they are by then.
-        .with_for_update(of=(RefreshToken, Login))
+        # All of them: who waited for a lock sees only the locked rows as they are by then. The user first,
+        # as whoever upgrades or deletes one does: two that lock in different orders wait for each other.
+        .with_for_update(of=(User, RefreshToken, Login))
         .execution_options(populate_existing=True)
     )
     return session.execute(query).one_or_none()
 
 
-def _answer_was_lost(session: Session, token: RefreshToken, successor: str) -> bool:
-    """A token may come again if that was just now, and nobody has used what it brought."""
-    if token.used_at is None or _now() - token.used_at > GRACE:
+def _answer_was_lost(session: Session, since: timedelta, successor: str) -> bool:
+    """A token may come again if it was used just now, and nobody has used what it brought."""
+    if since > GRACE:
         return False
     query = select(RefreshToken.used_at).where(RefreshToken.token_hash == _hash(successor))
     return session.scalars(query).one_or_none() is None
 
 
-def _add(session: Session, login: Login, refresh_token: str) -> None:
-    expires_at = min(_now() + IDLE_LIFE, login.expires_at)
-    session.add(RefreshToken(token_hash=_hash(refresh_token), login_id=login.id, expires_at=expires_at))
+def _add(
+    session: Session, login_id: UUID, refresh_token: str, expires_at: datetime | ColumnElement[datetime]
+) -> None:
+    session.add(RefreshToken(token_hash=_hash(refresh_token), login_id=login_id, expires_at=expires_at))
     session.flush()
 
 
@@ -142,7 +148,3 @@ def _successor(refresh_token: str) -> str:
 
 def _hash(refresh_token: str) -> bytes:
     return hashlib.sha256(refresh_token.encode()).digest()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

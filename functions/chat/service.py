@@ -21,7 +21,7 @@ class GuestForbidden(Forbidden):
 def create_session(session: Session, *, owner_id: str, track_id: UUID | None, name: str) -> ChatSession:
     """Raises `NotFound` for a track that is not the owner's."""
     if track_id is not None:
-        Tracks(session).get(track_id, owner_id=owner_id)
+        Tracks(session).get(track_id, owner_id=owner_id, lock=True)
     row = ChatSession(user_id=owner_id, key=str(uuid4()), track_id=track_id, session_name=name)
     return ChatSessions(session).add(row)
 

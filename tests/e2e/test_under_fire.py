@@ -24,6 +24,7 @@ from tests.e2e.crowd import CANARY, Person
 from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.gateway import serving
+from tests.tiers import only_in_full, report
 
 PEOPLE, QUESTIONS, KILLS = 100, 5, 20
 SECONDS_BETWEEN_KILLS = (5.0, 11.0)
@@ -123,6 +124,7 @@ def stored() -> list[tuple[str, str, str, str]]:
         return [(row[0], row[1], row[2], row[3]) for row in session.execute(query)]
 
 
+@only_in_full
 @pytest.mark.prove
 def test_F10_F11_nothing_is_lost_doubled_disordered_or_shown_to_a_stranger(
     port: int, model: ScriptedModel
@@ -148,9 +150,16 @@ def test_F10_F11_nothing_is_lost_doubled_disordered_or_shown_to_a_stranger(
         "delivered to a stranger": seen["foreign frames"]
         + sum(len(set(CANARY.findall(f"{words} {text}"))) > 1 for _, words, text, _ in rows),
     }
-    print(  # noqa: T201 - the figures are what this is run for
-        f"\nF10, F11, seed {SEED}: {2 * PEOPLE} sockets, {len(asked)} questions, worker killed "
-        f"{worker.kills} times, {seen['reconnects']} reconnects, {calls} model calls, "
-        f"asked again after an error frame: {seen['reply_failed']}\n  {figures}\n  seen: {dict(seen)}"
+    report(
+        "F10, F11",
+        seed=SEED,
+        sockets=2 * PEOPLE,
+        questions=len(asked),
+        worker_killed=f"{worker.kills} times",
+        reconnects=seen["reconnects"],
+        model_calls=calls,
+        asked_again_after_an_error_frame=seen["reply_failed"],
+        **{name.replace(" ", "_"): figure for name, figure in figures.items()},
+        seen=dict(seen),
     )
     assert set(figures.values()) == {0}

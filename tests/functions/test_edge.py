@@ -31,6 +31,11 @@ def every_kind(api: Api, user: User) -> dict[int, Reply]:
     return {reply.status: reply for reply in replies}
 
 
+def test_a_method_that_is_not_possible_is_answered_with_those_that_are(api: Api, user: User) -> None:
+    allowed = api(user).request("PATCH", "/api/tracks").headers["allow"]
+    assert allowed.split(", ") == ["GET", "POST"]
+
+
 def test_C8_every_answer_carries_the_security_headers(api: Api, user: User) -> None:
     replies, caller = every_kind(api, user), api(user)
     with no_database():

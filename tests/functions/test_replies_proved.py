@@ -1,4 +1,4 @@
-"""The scenarios of faults in full, with their counts printed: run by `make prove`."""
+"""The scenarios of faults with their counts printed: run by `make prove`."""
 
 import random
 from collections import Counter
@@ -19,6 +19,7 @@ from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.functions.fuzz import frames
 from tests.sockets import Socket, Switchboard, spoken, words_of
+from tests.tiers import report, sized
 
 SEED = 20261125
 pytestmark = [pytest.mark.prove, pytest.mark.usefixtures("committed", "quiet")]
@@ -50,36 +51,39 @@ def test_F8_streams_cut_after_every_token_in_every_way_on_both_transports(
     switchboard: Switchboard, model: ScriptedModel
 ) -> None:
     whole = repaired = 0
-    for how in ("reset", "close", "no_done"):
-        for tokens in range(21):
-            pieces = [f"слово{number} " for number in range(tokens)]
-            user = a_user()
-            socket = Socket(switchboard, a_login_of(user)).opened()
-            model.cuts(*pieces, how=how)
-            socket.say("По сокету")
-            deliver(waiting()[0])
-            assert socket.last("error")["code"] == "ai_unavailable"
-            body = {"session_id": "rest", "message": "По HTTP"}
-            model.cuts(*pieces, how=how)
-            assert client_of(user).post("/api/ai/chat-response", body).status == 502
-            whole += statuses()["complete"]
-            socket.say("По сокету")
-            deliver(waiting()[0])
-            assert client_of(user).post("/api/ai/chat-response", body).status == 200
-            repaired += statuses()["complete"]
-            with session_scope() as session:
-                asked = session.scalar(
-                    select(func.count()).select_from(Message).where(Message.sender_type == "user")
-                )
-                assert asked == 2
-                session.delete(user)
-    print(f"\nF8: 126 cut streams, {whole} taken for whole, {repaired} repaired by asking again")  # noqa: T201
-    assert (whole, repaired) == (0, 126)
+    lengths = sized(full=range(21), short=range(0, 21, 4))
+    cuts = [(how, tokens) for how in ("reset", "close", "no_done") for tokens in lengths]
+    for how, tokens in cuts:
+        pieces = [f"слово{number} " for number in range(tokens)]
+        user = a_user()
+        socket = Socket(switchboard, a_login_of(user)).opened()
+        model.cuts(*pieces, how=how)
+        socket.say("По сокету")
+        deliver(waiting()[0])
+        assert socket.last("error")["code"] == "ai_unavailable"
+        body = {"session_id": "rest", "message": "По HTTP"}
+        model.cuts(*pieces, how=how)
+        assert client_of(user).post("/api/ai/chat-response", body).status == 502
+        whole += statuses()["complete"]
+        socket.say("По сокету")
+        deliver(waiting()[0])
+        assert client_of(user).post("/api/ai/chat-response", body).status == 200
+        repaired += statuses()["complete"]
+        with session_scope() as session:
+            asked = session.scalar(
+                select(func.count()).select_from(Message).where(Message.sender_type == "user")
+            )
+            assert asked == 2
+            session.delete(user)
+    streams = 2 * len(cuts)
+    report("F8", cut_streams=streams, taken_for_whole=whole, repaired_by_asking_again=repaired)
+    assert (whole, repaired) == (0, streams)
 
 
 def test_F12_every_event_delivered_three_times(switchboard: Switchboard, model: ScriptedModel) -> None:
     crowd = [sockets[0] for sockets in people(switchboard, 50)]
-    for round_ in range(10):
+    rounds = sized(full=10, short=2)
+    for round_ in range(rounds):
         at_most(8, partial(Socket.say, words=f"Вопрос {round_}"), crowd)
         messages = waiting()
         assert len(messages) == len(crowd)
@@ -88,14 +92,15 @@ def test_F12_every_event_delivered_three_times(switchboard: Switchboard, model: 
         at_most(8, deliver, messages)
         unlimited()
     ends = [len(socket.of_type("ai_response")) for socket in crowd]
-    print(f"\nF12: 500 events x 3, {len(model.requests)} model calls, {sum(ends)} ai_response")  # noqa: T201
-    assert (len(model.requests), set(ends)) == (500, {10})
-    assert statuses() == {"complete": 500}
+    events = rounds * len(crowd)
+    report("F12", events=f"{events} x 3", model_calls=len(model.requests), ai_responses=sum(ends))
+    assert (len(model.requests), set(ends)) == (events, {rounds})
+    assert statuses() == {"complete": events}
 
 
 def test_F13_sockets_that_vanish_stall_and_refuse(switchboard: Switchboard, model: ScriptedModel) -> None:
     chance = random.Random(SEED)
-    crowd = people(switchboard, 20, sockets=10)
+    crowd = people(switchboard, sized(full=20, short=5), sockets=10)
     gone = {socket.connection.id for sockets in crowd for socket in sockets if chance.random() < 0.3}
     switchboard.closed |= gone
 
@@ -116,9 +121,14 @@ def test_F13_sockets_that_vanish_stall_and_refuse(switchboard: Switchboard, mode
     for socket in served:
         assert spoken(socket.of_type("ai_delta")) == text == socket.last("ai_response")["message"]
     stale = [connection_id for connection_id in gone if connections.find(connection_id)]
-    print(  # noqa: T201
-        f"\nF13, seed {SEED}: {len(alive)} live sockets of 200, {len(served)} served whole, "
-        f"{switchboard.posts} posts, {len(stale)} rows of dead sockets left"
+    report(
+        "F13",
+        seed=SEED,
+        sockets=sum(map(len, crowd)),
+        alive=len(alive),
+        served_whole=len(served),
+        posts=switchboard.posts,
+        rows_of_dead_sockets=len(stale),
     )
     assert (len(served), stale) == (len(alive), [])
 
@@ -126,13 +136,14 @@ def test_F13_sockets_that_vanish_stall_and_refuse(switchboard: Switchboard, mode
 def test_F20_ten_thousand_frames_of_every_kind(switchboard: Switchboard) -> None:
     sockets = [sockets[0] for sockets in people(switchboard, 5)]
     answers: Counter[str] = Counter()
-    for number, frame in enumerate(frames(10_000, SEED)):
+    count = sized(full=10_000, short=1_000)
+    for number, frame in enumerate(frames(count, SEED)):
         socket = sockets[number % len(sockets)]
         for answer in socket.send(frame):
             answers[str(answer.get("code", answer["type"]))] += 1
         socket.frames.clear()
         if number % 40 == 0:
             unlimited()
-    print(f"\nF20, seed {SEED}: 10,000 frames, answered by {dict(answers.most_common())}")  # noqa: T201
+    report("F20", seed=SEED, frames=count, answered_by=dict(answers.most_common()))
     assert answers["internal_error"] == 0
     assert not {socket.connection.id for socket in sockets} & switchboard.closed

@@ -43,7 +43,8 @@ def open_chat(
 
     With `switched`, the one that the session was switched to comes before the active one. A session
     without a track takes `track_id`; one without a name is the track's own. Raises `NotFound` for a chat
-    that is not in this session or not about this module, and for a session of another track.
+    that is not in this session or not about this module, and for a session of another track. Wants the
+    track locked, if one is named: whoever locks both begins with the track.
     """
     chats = Chats(session)
     chat_session = ChatSessions(session).get_or_create(session_key or str(track_id), owner_id=owner_id)

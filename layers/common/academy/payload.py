@@ -7,6 +7,8 @@ from academy.errors import Invalid
 
 MAX_DEPTH = 32
 MAX_DIGITS = 32
+EXACT = 2**53
+"""Below this a float stands for one integer (RFC 8259, section 6)."""
 
 
 class MalformedBody(Invalid):
@@ -68,11 +70,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise MalformedBody(f"{name} is not a JSON number")
 
 
-def _parse_float(digits: str) -> float:
+def _parse_float(digits: str) -> float | int:
     value = float(digits)
     if value in (float("inf"), float("-inf")):
         raise MalformedBody("a number is too large")
-    return value
+    # JSON has one kind of number: to its schemas, 1.0 is an integer.
+    return int(value) if value.is_integer() and abs(value) < EXACT else value
 
 
 def _parse_int(digits: str) -> int:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Header
+from pydantic import WithJsonSchema
 from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -20,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from academy import crypto
+from academy.auth import Claims
 from academy.db import session_scope
 from academy.errors import Conflict, Invalid
 from academy.http.dependencies import Address, OptionalUser, SessionDep
@@ -28,6 +30,13 @@ from academy.models import IdempotencyKey
 KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=60)
 SANE_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+ENDING = frozenset(
+    {("POST", "/api/auth/logout"), ("POST", "/api/auth/logout-all"), ("POST", "/api/auth/register")}
+)
+"""These end the log-in that they are called with: repeated, they come with a token that opens nothing."""
+
+Key = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SANE_KEY.pattern}$"})]
 
 
 class BadKey(Invalid):
@@ -71,7 +80,7 @@ async def claim(
     session: SessionDep,
     user: OptionalUser,
     address: Address,
-    idempotency_key: Annotated[str | None, Header(description="Makes repeating this POST harmless.")] = None,
+    idempotency_key: Annotated[Key | None, Header(description="Makes repeating this POST harmless.")] = None,
 ) -> None:
     """Claim the caller's key for this request, or answer with what it brought the first time."""
     if idempotency_key is None or request.method != "POST":
@@ -79,12 +88,27 @@ async def claim(
     if not SANE_KEY.fullmatch(idempotency_key):
         raise BadKey("Idempotency-Key takes 1 to 255 visible ASCII characters, best a UUID.")
     mine = Claim(user.id if user else _anonymous(request, address), idempotency_key)
-    body = await request.body()
-    fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
+    fingerprint = await _fingerprint(request)
     if _insert(session, mine, fingerprint):
         request.state.claim = mine
         return
-    _answer_again(session, mine, fingerprint)
+    _answer_again(_find(session, mine), mine, fingerprint)
+
+
+async def answer_who_ended(request: Request) -> None:
+    """Answer somebody who is refused because this very request, sent before, has ended their log-in.
+
+    Their token is still one of ours and not too old; the answer goes to whoever knows key and body.
+    """
+    claims: Claims | None = getattr(request.state, "claims", None)
+    key = request.headers.get("idempotency-key")
+    if claims is None or key is None or (request.method, request.scope["path"]) not in ENDING:
+        return
+    mine = Claim(claims.user_id, key)
+    with session_scope() as session:
+        row = _find(session, mine)
+    if row is not None:
+        _answer_again(row, mine, await _fingerprint(request))
 
 
 def remember(request: Request, response: Response) -> None:
@@ -135,8 +159,16 @@ def _insert(session: Session, mine: Claim, fingerprint: bytes) -> bool:
     return session.execute(statement).first() is not None
 
 
-def _answer_again(session: Session, mine: Claim, fingerprint: bytes) -> None:
-    row = session.scalars(select(IdempotencyKey).where(_is(mine))).one_or_none()
+async def _fingerprint(request: Request) -> bytes:
+    body = await request.body()
+    return hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
+
+
+def _find(session: Session, mine: Claim) -> IdempotencyKey | None:
+    return session.scalars(select(IdempotencyKey).where(_is(mine))).one_or_none()
+
+
+def _answer_again(row: IdempotencyKey | None, mine: Claim, fingerprint: bytes) -> None:
     if row is None or (row.fingerprint == fingerprint and row.sealed_answer is None):
         raise InProgress("The first request with this Idempotency-Key is still running. Ask again shortly.")
     if row.fingerprint != fingerprint:

@@ -12,6 +12,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from academy.errors import AppError
 from academy.observability import logger
@@ -92,6 +93,13 @@ async def render_validation_error(request: Request, error: RequestValidationErro
     return problem(request.state.request_id, 422, "validation_error", detail, extra={"errors": errors})
 
 
+def _allowed(request: Request) -> dict[str, str]:
+    """Every method of this address (RFC 9110, 10.2.1); Starlette names those of one of its routes alone."""
+    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    methods = {method for route in here for method in getattr(route, "methods", ())}
+    return {"Allow": ", ".join(sorted(methods))}
+
+
 async def render_http_exception(request: Request, error: HTTPException) -> Response:
     sentences = {
         404: "There is nothing at this address.",
@@ -103,7 +111,7 @@ async def render_http_exception(request: Request, error: HTTPException) -> Respo
         error.status_code,
         CODES.get(error.status_code, "bad_request"),
         sentences.get(error.status_code, "The request can't be read."),
-        headers=error.headers,
+        headers=_allowed(request) if error.status_code == 405 else error.headers,
     )
 
 

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from academy import payload
-from academy.http.idempotency import Replay, forget, remember
+from academy.errors import Unauthorized
+from academy.http.idempotency import Replay, answer_who_ended, forget, remember
 
 
 class StrictRequest(Request):
@@ -26,11 +27,18 @@ class Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
+        async def answered(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Unauthorized:
+                await answer_who_ended(request)
+                raise
+
         async def strict(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
             await request.read_json()
             try:
-                response = await handle(request)
+                response = await answered(request)
             except Replay as replay:
                 return replay.response()
             except BaseException:

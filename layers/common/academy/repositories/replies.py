@@ -177,7 +177,9 @@ class Replies:
         return self._mark(is_abandoned, limit, **FAILED)
 
     def _mark(self, which: ColumnElement[bool], limit: int, **values: object) -> list[UUID]:
-        query = select(Message.id).where(which).limit(limit).with_for_update(skip_locked=True)
+        # With their chats, and without waiting: who deletes those takes the messages after them.
+        query = select(Message.id).join(Chat, Chat.id == Message.chat_id).where(which).limit(limit)
+        query = query.with_for_update(of=(Chat, Message), key_share=True, skip_locked=True)
         ids = list(self.session.scalars(query))
         if ids:
             self.session.execute(update(Message).where(Message.id.in_(ids)).values(**values))

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from academy.errors import NotFound
-from academy.models import Module, Track
+from academy.models import ChatSession, Module, Track
 from academy.paging import Page, newest_first
 
 
@@ -42,9 +42,25 @@ class Tracks:
 
     def delete(self, track_id: UUID, *, owner_id: str) -> None:
         """The track and, by the tables' cascades, all that hangs on it. Raises `NotFound`."""
+        self._lock(track_id, owner_id)
+        self._hold_sessions(ChatSession.track_id == track_id)
         statement = delete(Track).where(Track.id == track_id, Track.user_id == owner_id).returning(Track.id)
         if self.session.execute(statement).first() is None:
             raise NotFound("track")
+
+    def hold_all(self, *, owner_id: str) -> None:
+        """Keep others from writing in whatever the owner has, until the commit.
+
+        Everybody locks a track before a session and a session before what is said in it. A cascade would
+        not, and two that lock in different orders wait for each other.
+        """
+        mine = select(Track.id).where(Track.user_id == owner_id).order_by(Track.id)
+        self.session.execute(mine.with_for_update())
+        self._hold_sessions(ChatSession.user_id == owner_id)
+
+    def _hold_sessions(self, which: ColumnElement[bool]) -> None:
+        query = select(ChatSession.id).where(which).order_by(ChatSession.id)
+        self.session.execute(query.with_for_update())
 
     def _lock(self, track_id: UUID, owner_id: str) -> None:
         query = select(Track.id).where(Track.id == track_id, Track.user_id == owner_id).with_for_update()
