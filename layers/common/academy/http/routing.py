@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from academy import payload
 from academy.http.idempotency import Replay, forget, remember
+from academy.outages import TRIES, is_collision, is_silence
 
 
 class StrictRequest(Request):
@@ -29,17 +30,31 @@ class Route(APIRoute):
         async def strict(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
             await request.read_json()
-            try:
-                response = await handle(request)
-            except Replay as replay:
-                return replay.response()
-            except BaseException:
-                forget(request)
-                raise
-            remember(request, response)
-            return response
+            for tries_left in reversed(range(TRIES)):
+                try:
+                    response = await handle(request)
+                    remember(request, response)
+                    return response
+                except Replay as replay:
+                    return replay.response()
+                except BaseException as error:
+                    if tries_left and is_collision(error) and _is_undone(request):
+                        continue
+                    # Who has waited for the database in vain does not wait again: the key's lease ends.
+                    if not is_silence(error):
+                        forget(request)
+                    raise
+            raise AssertionError("the last try returns or raises")
 
         return strict
+
+
+def _is_undone(request: Request) -> bool:
+    """Take back what the request has done, if all of that is one transaction."""
+    if getattr(request.state, "let_go", False):
+        return False
+    request.state.session.rollback()
+    return True
 
 
 class Router(APIRouter):
