@@ -99,8 +99,11 @@ def scene(
                 "LOG_LEVEL": "WARNING",
                 **variables,
             }
-            ledger = Ledger(tmp_path / "ledger.jsonl")
-            with processes.running(tmp_path / "gateway.log", environment) as running, Watch(server) as watch:
+            with (
+                Ledger(tmp_path / "ledger.jsonl") as ledger,
+                processes.running(tmp_path / "gateway.log", environment) as running,
+                Watch(server) as watch,
+            ):
                 yield Scene(
                     running,
                     mortal,
@@ -112,7 +115,6 @@ def scene(
                     aws_settings["CONNECTIONS_TABLE"],
                     environment["AWS_ENDPOINT_URL"],
                 )
-            ledger.close()
         model.reset()
 
     return set_up

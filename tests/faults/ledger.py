@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Outcome = Literal["acked", "error", "unknown"]
 """Of an operation with all its tries: done, refused for good, or nobody can tell."""
@@ -68,7 +68,10 @@ class Ledger:
     def slowest(self) -> float:
         return max((one.seconds for one in self.tries), default=0.0)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def _write(self, **line: Any) -> None:

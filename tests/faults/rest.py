@@ -19,7 +19,7 @@ class Answer:
 
     @property
     def body(self) -> Any:
-        return json.loads(self.content) if "json" in self.content_type else None
+        return json.loads(self.content) if self.content and "json" in self.content_type else None
 
     @property
     def code(self) -> str:
