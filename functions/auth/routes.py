@@ -72,8 +72,8 @@ def guest_login(session: SessionDep, address: Address, request: Request, respons
 
 
 @router.post("/refresh", response_model=TokensOut, dependencies=[LET_GO])
-def refresh(body: RefreshIn, request: Request, response: Response) -> Tokens:
-    return _with_cookie(service.refresh(body.refresh_token), request, response)
+def refresh(body: RefreshIn, session: SessionDep, request: Request, response: Response) -> Tokens:
+    return _with_cookie(service.refresh(session, body.refresh_token), request, response)
 
 
 @router.get("/me", response_model=UserOut)

@@ -111,14 +111,14 @@ def guest_login(session: Session, *, address: str) -> Tokens:
     return tokens.begin_login(session, user)
 
 
-def refresh(refresh_token: str) -> Tokens:
+def refresh(session: Session, refresh_token: str) -> Tokens:
     """Raises `BadRefreshToken`, or `RefreshReused` once the family's end is committed."""
-    with session_scope() as session:
-        issued = tokens.rotate(session, refresh_token)
-        if issued and issued.user.is_guest:
-            issued.user.expires_at = _guest_end()
+    issued = tokens.rotate(session, refresh_token)
     if issued is None:
+        session.commit()  # what follows is an error, and would take it back
         raise tokens.RefreshReused
+    if issued.user.is_guest:
+        issued.user.expires_at = _guest_end()
     return issued
 
 
