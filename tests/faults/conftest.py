@@ -39,7 +39,9 @@ class Scene:
     def connection_rows(self) -> int:
         return len(local_aws.client("dynamodb", self.aws_endpoint).scan(TableName=self.table)["Items"])
 
-    def checked(self, *, under_fault: bool = True, stale_sockets: bool = False) -> dict[str, Any]:
+    def checked(
+        self, *, under_fault: bool = True, stale_sockets: bool = False, pool: int = POOL
+    ) -> dict[str, Any]:
         """The figures of I1 to I12, once every reply has ended; fails if one does not hold.
 
         Rows of `stale_sockets` may be left where nothing could be deleted; their table expires them.
@@ -50,7 +52,8 @@ class Scene:
             self.ledger,
             under_fault=under_fault,
             watch=self.watch,
-            limit=POOL + 1,
+            # Those that were given up end while their successors begin.
+            limit=2 * pool if under_fault else pool,
             connection_rows=0 if stale_sockets else self.connection_rows(),
         )
         assert self.platform.is_the_same, "a process of ours ended"
@@ -60,6 +63,8 @@ class Scene:
             "operations": len(self.ledger.operations),
             "answers": statuses,
             "slowest_answer": f"{self.ledger.slowest():.1f} s",
+            "connections_at_most": self.watch.most,
+            "idle_in_a_transaction_at_most": f"{self.watch.idlest:.1f} s",
             "settled_after": f"{seconds:.0f} s",
             **found.figures(),
         }
@@ -77,7 +82,9 @@ def scene(
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_settings["AWS_ENDPOINT_URL"])
 
     @contextmanager
-    def set_up(postgres: dict[str, str] | None = None, **variables: str) -> Iterator[Scene]:
+    def set_up(
+        postgres: dict[str, str] | None = None, log: int | None = None, **variables: str
+    ) -> Iterator[Scene]:
         model.reset()
         with (
             MortalPostgres.running(tmp_path / "postgres", **(postgres or {})) as mortal,
@@ -104,7 +111,7 @@ def scene(
             }
             with (
                 Ledger(tmp_path / "ledger.jsonl") as ledger,
-                processes.running(tmp_path / "gateway.log", environment) as running,
+                processes.running(tmp_path / "gateway.log", environment, log) as running,
                 Watch(server) as watch,
             ):
                 yield Scene(

@@ -2,6 +2,9 @@
 
 import asyncio
 import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 from tests.faults.conftest import Scene
@@ -48,3 +51,24 @@ def _learner(scene: Scene, number: int) -> Learner:
     return Learner(
         scene.platform.port, scene.ledger, f"canary-{number:04x}", random.Random(scene.chance.random())
     )
+
+
+@contextmanager
+def happening(
+    what: Callable[[], object], seconds: Callable[[], float], times: int = 1_000_000
+) -> Iterator[list[float]]:
+    """Do something again and again until the block ends; yields when each was over."""
+    over, done = threading.Event(), list[float]()
+
+    def go_on() -> None:
+        while len(done) < times and not over.wait(seconds()):
+            what()
+            done.append(monotonic())
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        thread.join()

@@ -65,6 +65,9 @@ NUMBERING = """
     OR (t.status = 'completed') <> bool_and(m.status = 'completed')
 """
 
+IDLE_SECONDS = 5.0
+"""A second would do on a machine of one's own; one that is shared lets a thread wait longer for its turn."""
+
 CONTRACT = frozenset({200, 201, 204, 400, 401, 403, 404, 405, 409, 413, 422, 424, 429})
 UNDER_FAULT = frozenset({502, 503, 504})
 
@@ -117,7 +120,8 @@ def check(
         found.add("I10", f"{connection_rows} rows for {live_sockets} sockets")
     _answers(ledger, found, under_fault=under_fault)
     if watch:
-        found.add("I12", *watch.idlers)
+        if watch.idlest > IDLE_SECONDS:
+            found.add("I12", f"idle in a transaction for {watch.idlest:.1f} s: {watch.idle_statement}")
         if limit is not None and watch.most > limit:
             found.add("I12", f"{watch.most} connections, of {limit}")
     return found

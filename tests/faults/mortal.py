@@ -6,15 +6,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import Any, Self
 
 import psycopg
 
 from academy import migrate
 from dev import postgres
 from dev.guard import let_go
+from dev.local import LOOPBACK
 from dev.unprivileged import identity
 
 START_SECONDS = 60
@@ -83,7 +85,7 @@ class MortalPostgres:
         """With `settings` of Postgres on top of its usual ones, from the first restart on."""
         with postgres.running(data_dir) as server:
             migrate.upgrade(server.owner_url, app_role=postgres.APP)
-            usual = postgres._settings(identity(data_dir), postgres.LOOPBACK, durable=True)
+            usual = postgres._settings(identity(data_dir), LOOPBACK, durable=True)
             mortal = cls(server, data_dir, usual | settings)
             if settings:
                 mortal.restart(signal.SIGINT)
@@ -94,16 +96,18 @@ class MortalPostgres:
 
 
 class Watch:
-    """Looks at who is connected twice a second: how many at most, and who idles in a transaction."""
+    """Looks at who is connected twice a second: how many at most, and who idles in a transaction how long."""
 
     def __init__(self, server: postgres.Server) -> None:
         self._server = server
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look)
         self.most = 0
-        self.idlers: list[str] = []
+        self.idlest = 0.0
+        """Seconds, at most."""
+        self.idle_statement = ""
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -113,20 +117,21 @@ class Watch:
 
     def _look(self) -> None:
         query = """
-            SELECT count(*), coalesce(array_agg(left(query, 120)) FILTER (
-                WHERE state LIKE 'idle in tr%%' AND now() - state_change > interval '1 second'), '{}')
+            SELECT left(query, 200), CASE WHEN state LIKE 'idle in tr%%'
+                THEN extract(epoch FROM clock_timestamp() - state_change)::float ELSE 0 END
             FROM pg_stat_activity WHERE usename = %s
         """
         connection = None
         while not self._over.wait(0.5):
             try:
                 connection = connection or self._server.connect()
-                count, idlers = connection.execute(query, [postgres.APP]).fetchone() or (0, [])
+                rows: Any = connection.execute(query, [postgres.APP]).fetchall()
             except psycopg.OperationalError:
                 connection = None
                 continue
-            self.most = max(self.most, int(str(count)))
-            self.idlers += list(idlers) if isinstance(idlers, list) else []
+            self.most = max(self.most, len(rows))
+            for statement, seconds in rows:
+                if seconds > self.idlest:
+                    self.idlest, self.idle_statement = seconds, statement
         if connection:
-            with suppress(psycopg.OperationalError):
-                connection.close()
+            connection.close()

@@ -4,10 +4,10 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
 from dev.guard import guarded, let_go
@@ -35,7 +35,8 @@ class Platform:
 
 
 @contextmanager
-def running(log: Path, environment: dict[str, str]) -> Iterator[Platform]:
+def running(log: Path, environment: dict[str, str], sink: int | None = None) -> Iterator[Platform]:
+    """What it prints goes to the file `log`, or to the descriptor `sink`."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         port = listening.getsockname()[1]
         variables = {
@@ -47,21 +48,21 @@ def running(log: Path, environment: dict[str, str]) -> Iterator[Platform]:
         with log.open("wb") as output:
             process = guarded(
                 [sys.executable, "-m", "dev.gateway", "--fd", str(listening.fileno())],
-                stdout=output,
+                stdout=output if sink is None else sink,
                 stderr=output,
                 env=variables,
                 pass_fds=[listening.fileno()],
             )
         try:
-            _wait_until_ready(log, process)
+            _wait_until_ready(port)
             yield Platform(port, log, process)
         finally:
             let_go(process)
 
 
-def _wait_until_ready(log: Path, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while b"Ready:" not in log.read_bytes():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, "the gateway does not start"
-        time.sleep(0.05)
+def _wait_until_ready(port: int) -> None:
+    # The port is open already: whoever asks waits until somebody serves.
+    connection = HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+    connection.request("GET", "/api/health")
+    assert connection.getresponse().read()
+    connection.close()

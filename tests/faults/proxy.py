@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
+Result = TypeVar("Result")
 Mode = Literal["pass", "refuse", "hold", "black hole"]
 """`refuse` resets whoever connects; `hold` accepts and lets nothing through until the mode changes;
 a `black hole` swallows what is sent, both ways, on connections old and new."""
@@ -99,7 +100,7 @@ class Proxy:
             (sum(start <= at < start + 1 for at in self.connects) for start in self.connects), default=0
         )
 
-    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _call(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _end(self) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.prove
 
 JOURNEYS = sized(full=50, short=6)
 AT_ONCE = 10
-LIKELY = 0.25
+LIKELY = 0.15
 """That the answer to a COMMIT is swallowed."""
 
 ENDS_THE_LOG_IN = ("/api/auth/logout", "/api/auth/logout-all")
@@ -129,7 +129,7 @@ def test_F3_the_answer_to_a_commit_is_swallowed(scene: Setting) -> None:
         people = await guests(it, JOURNEYS)
         journeys = [Journey(person) for person in people]
         for journey in journeys:
-            journey.learner.token = None
+            journey.learner.token, journey.learner.longest_pause = None, 0.5
         it.proxy.swallow = lambda: chance.random() < LIKELY
         slots = asyncio.Semaphore(AT_ONCE)
 

@@ -3,15 +3,13 @@
 import asyncio
 import random
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from time import monotonic
 
 import pytest
 
+from dev.postgres import OWNER
 from tests.faults.conftest import SEED, Scene, Setting
-from tests.faults.crowds import guests, mixed
+from tests.faults.crowds import guests, happening, mixed
 from tests.faults.processes import POOL
 from tests.tiers import only_in_full, report
 
@@ -19,27 +17,6 @@ pytestmark = pytest.mark.prove
 
 RECOVERED_WITHIN = 5.0
 ANSWER_SECONDS = 5.0
-
-
-@contextmanager
-def happening(
-    what: Callable[[], None], seconds: Callable[[], float], times: int = 1_000_000
-) -> Iterator[list[float]]:
-    """Do something again and again until the block ends; yields when each was over."""
-    over, done = threading.Event(), list[float]()
-
-    def go_on() -> None:
-        while len(done) < times and not over.wait(seconds()):
-            what()
-            done.append(monotonic())
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield done
-    finally:
-        over.set()
-        thread.join()
 
 
 def served_soon_after(scene: Scene, recoveries: list[float], deaths: list[float]) -> float:
@@ -163,7 +140,7 @@ def test_F4_cut_off_in_the_middle_of_a_query(scene: Setting, fault: str) -> None
         "F4",
         fault=fault,
         seed=SEED,
-        operations=during,
+        asked_meanwhile=during,
         next_requests_served=f"{after.count(200)} of {len(after)}",
         **figures,
     )
@@ -195,7 +172,7 @@ def test_F5_two_hundred_clients_of_a_database_that_takes_no_connections(scene: S
             # Whoever is let in takes the last places before the platform is back.
             it.postgres.terminate_backends()
             for _ in range(12):
-                blockers.append(it.postgres.server.connect("academy_app"))
+                blockers.append(it.postgres.server.connect(OWNER))
             blockers += _fill(it)
         if fault == "slow":
             it.proxy.reset_all()
@@ -252,6 +229,6 @@ def _fill(it: Scene) -> list[object]:
     taken: list[object] = []
     while True:
         try:
-            taken.append(it.postgres.server.connect("academy_app"))
+            taken.append(it.postgres.server.connect(OWNER))
         except psycopg.OperationalError:
             return taken

@@ -34,7 +34,7 @@ def engine() -> Engine:
     )
     if config.database_auth == "iam":
         event.listen(made, "do_connect", _sign_in)
-    event.listen(made, "do_connect", outages.connect)
+    event.listen(made, "do_connect", outages.Door().connect)
     return made
 
 

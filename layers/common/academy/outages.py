@@ -1,5 +1,6 @@
 """When the database fails: how long it is waited for, what is tried again, and what counts as its failure."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,15 +13,14 @@ from sqlalchemy.orm import Session
 
 Result = TypeVar("Result")
 
-PLACE_SECONDS = 0.9
-"""For a place in the pool. With a ping and an attempt to connect it is less than the 5 s we answer within."""
+PLACE_SECONDS = 1.5
+"""For a place in the pool. With a ping and an attempt to connect it is the 5 s that we answer within."""
 PING_SECONDS = 0.5
 CONNECT_SECONDS = 3
 SILENCE_SECONDS = 4
 """A statement that takes longer, we give up; a lock is waited for less long, so that its end is heard of."""
-ATTEMPT_SECONDS = 1.0
-"""How long an attempt to connect that was refused keeps its place in the pool: whoever comes back, each place
-knocks once a second. https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/"""
+KNOCK_SECONDS = 1.0
+"""How often we look whether a database is back."""
 
 CONNECT_ARGUMENTS = {
     "connect_timeout": CONNECT_SECONDS,
@@ -58,17 +58,43 @@ class PatientConnection(psycopg.Connection[Any]):
             raise ConnectionTimeout("nothing was heard from the database") from None
 
 
-def connect(_: object, __: object, arguments: Any, parameters: dict[str, Any]) -> PatientConnection:
-    """SQLAlchemy's `do_connect`: one more attempt after one that was refused, for nothing was sent yet."""
-    for is_last in (False, True):
+class Door:
+    """The way to the database. While it is shut one of us knocks, and the others hear that at once.
+
+    So a database that comes back is not run over by all who wait for it, nor does everybody wait in vain.
+    """
+
+    def __init__(self) -> None:
+        self._is_shut = False
+        self._knocking = threading.Lock()
+
+    def connect(self, _: object, __: object, arguments: Any, parameters: dict[str, Any]) -> PatientConnection:
+        """SQLAlchemy's `do_connect`."""
+        if not self._is_shut:
+            try:
+                return PatientConnection.connect(*arguments, **parameters)
+            except psycopg.OperationalError as error:
+                self._is_shut = True
+                if isinstance(error, ConnectionTimeout):
+                    raise
+                # Nothing was sent yet, so whoever was refused may try once more.
+                time.sleep(KNOCK_SECONDS)
+        if not self._knocking.acquire(blocking=False):
+            raise psycopg.OperationalError("the database was out of reach a moment ago")
+        try:
+            return self._knock(arguments, parameters)
+        finally:
+            self._knocking.release()
+
+    def _knock(self, arguments: Any, parameters: dict[str, Any]) -> PatientConnection:
         started = time.monotonic()
         try:
-            return PatientConnection.connect(*arguments, **parameters)
-        except psycopg.OperationalError as error:
-            time.sleep(max(0.0, started + ATTEMPT_SECONDS - time.monotonic()))
-            if is_last or isinstance(error, ConnectionTimeout):
-                raise
-    raise AssertionError("the last attempt returns or raises")
+            connection = PatientConnection.connect(*arguments, **parameters)
+        except psycopg.OperationalError:
+            time.sleep(max(0.0, started + KNOCK_SECONDS - time.monotonic()))
+            raise
+        self._is_shut = False
+        return connection
 
 
 def is_outage(error: BaseException) -> bool:
