@@ -19,6 +19,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from academy.outages import SESSION_LIMITS
 from dev.guard import guarded, let_go
 from dev.local import LOOPBACK, is_held, kept_secret
 from dev.trouble import Trouble
@@ -266,6 +267,11 @@ def _prepare(server: Server) -> None:
         for role in {OWNER, APP} - known:
             statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
             connection.execute(statement.format(sql.Identifier(role), sql.Literal(server.password)))
+        for name, limit in SESSION_LIMITS.items():
+            statement = sql.SQL("ALTER ROLE {} SET {} = {}")
+            connection.execute(
+                statement.format(sql.Identifier(APP), sql.Identifier(name), sql.Literal(limit))
+            )
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
             create_database(connection, DATABASE)
 

@@ -1,6 +1,7 @@
 """A model server that answers what a test tells it to, over real HTTP, with every fault on demand."""
 
 import json
+import random
 import re
 import socket
 import struct
@@ -56,6 +57,7 @@ class ScriptedModel:
         self._script: deque[Turn] = deque()
         self._refused: tuple[str, ...] = ()
         self._pace: tuple[float, int] | None = None
+        self._faltering: tuple[float, random.Random] | None = None
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.model = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -83,7 +85,11 @@ class ScriptedModel:
         self.requests.clear()
         self._script.clear()
         self._refused = ()
-        self._pace = None
+        self._pace = self._faltering = None
+
+    def falters(self, share: float, chance: random.Random) -> None:
+        """From now on so many of the requests are answered 429 or 500."""
+        self._faltering = (share, chance)
 
     def paces(self, every: float, words: int) -> None:
         """From now on what it says unscripted is so many words long, one each `every` seconds."""
@@ -155,6 +161,9 @@ class ScriptedModel:
                 return lambda exchange: exchange.send_json(400, _unsupported(parameter))
         if self._script:
             return self._script.popleft()
+        if self._faltering and self._faltering[1].random() < self._faltering[0]:
+            status = self._faltering[1].choice((429, 500))
+            return lambda exchange: exchange.send_json(status, {"error": {"message": "scripted"}})
         if self._pace and not completions.wanted_schema(request.body):
             pace = self._pace
             return lambda exchange: exchange.say_slowly(*pace)

@@ -83,7 +83,7 @@ def save(user_id: str, changes: dict[str, Any]) -> View:
     """
     new_key = _sealed(user_id, changes)
     with session_scope() as session:
-        # Two may save for the first time at one moment: the one that comes second changes what the first saved.
+        # Two may save for the first time at once: who comes second changes what the first saved.
         session.execute(insert(AIConfiguration).values(user_id=user_id).on_conflict_do_nothing())
         row = session.get_one(AIConfiguration, user_id, with_for_update=True)
         _change(row, changes, new_key)

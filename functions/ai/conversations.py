@@ -32,6 +32,7 @@ class Said:
 
 
 def converse(
+    session: Session,
     *,
     owner_id: str,
     session_key: str,
@@ -40,15 +41,17 @@ def converse(
     track_id: UUID | None = None,
     module: UUID | int | None = None,
     remark: Any = None,
+    repetition: str | None = None,
 ) -> Said:
     """The tutor's reply to a person's words. Raises `NotFound`, `ModelError`.
 
-    `track_id` and `module` make it a talk about that module; `remark` is what the client knows besides.
+    `track_id` and `module` make it a talk about that module; `remark` is what the client knows besides;
+    the same `repetition` is the same message. The reply is committed with the caller's `session`.
     """
-    with session_scope() as session:
-        studied = _begin_module(session, owner_id, track_id, module)
+    with session_scope() as asking:
+        studied = _begin_module(asking, owner_id, track_id, module)
         chat = open_chat(
-            session,
+            asking,
             owner_id=owner_id,
             session_key=session_key,
             chat_id=chat_id,
@@ -56,27 +59,27 @@ def converse(
             module=studied,
             switched=studied is None,
         )
-        asked = ask(session, chat, words)
-        claim = Replies(session).claim(asked.reply.id)
+        asked = ask(asking, chat, words, client_message_id=repetition)
+        claim = Replies(asking).claim(asked.reply.id)
         if claim is None:
             raise TakenOver
-        assignment = replies.assign(session, claim, chat, asked.question, owner_id=owner_id, remark=remark)
+        assignment = replies.assign(asking, claim, chat, asked.question, owner_id=owner_id, remark=remark)
     try:
-        reply = replies.write(assignment, Nobody(), seconds=SECONDS)
+        reply = replies.write(assignment, Nobody(), seconds=SECONDS, session=session)
     except AppError:
         raise  # the reply's end is stored
     except BaseException:
+        session.rollback()  # or there might be no connection left to say so
         replies.abandon(claim)
         raise
     return Said(reply.chat_id, reply.message_content, reply.tokens_used or 0, reply.ai_model_used or "")
 
 
-def say(chat_id: UUID, answer: llm.Answer[str]) -> Said:
+def say(session: Session, chat_id: UUID, answer: llm.Answer[str]) -> Said:
     """Keep what the tutor said unasked. Raises `ChatGone`."""
     message = Message(chat_id=chat_id, sender_type="ai", **replies.columns(answer))
     try:
-        with session_scope() as session:
-            Messages(session).add(message)
+        Messages(session).add(message)
     except IntegrityError:
         raise ChatGone from None
     return Said(chat_id, answer.content, answer.usage.total, answer.model)

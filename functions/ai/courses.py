@@ -82,17 +82,19 @@ def finalize(*, owner_id: str, track_id: UUID, session_key: str, skill_area: str
     return modules
 
 
-def start_module(*, owner_id: str, track_id: UUID, module: ModuleRef, session_key: str) -> Said:
+def start_module(
+    session: Session, *, owner_id: str, track_id: UUID, module: ModuleRef, session_key: str
+) -> Said:
     """The module's summary and the chat to talk about it: made once, the same ever after.
 
     Raises `NotFound`, `ModelError`.
     """
-    with session_scope() as session:
-        track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
-        found = Modules(session).get(module, track_id=track_id, owner_id=owner_id)
-        chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id, module=found)
+    with session_scope() as asking:
+        track = Tracks(asking).get(track_id, owner_id=owner_id, lock=True)
+        found = Modules(asking).get(module, track_id=track_id, owner_id=owner_id)
+        chat = open_chat(asking, owner_id=owner_id, session_key=session_key, track_id=track_id, module=found)
         if found.ai_generated_content is not None:
-            return _again(session, owner_id, chat, found.ai_generated_content)
+            return _again(asking, owner_id, chat, found.ai_generated_content)
         facts = context.track_facts(track) | context.module_facts(found)
     question = prompts.ask(prompts.SUMMARY, facts)
     answer = ask(
@@ -100,11 +102,10 @@ def start_module(*, owner_id: str, track_id: UUID, module: ModuleRef, session_ke
         purpose="summary",
         user_id=owner_id,
     )
-    with session_scope() as session:
-        Tracks(session).get(track_id, owner_id=owner_id, lock=True)
-        Modules(session).begin(found.id, summary=answer.content)
-        begun = Modules(session).get(found.id, owner_id=owner_id)
-        said = _again(session, owner_id, chat, begun.ai_generated_content or "")
+    Tracks(session).get(track_id, owner_id=owner_id, lock=True)
+    Modules(session).begin(found.id, summary=answer.content)
+    begun = Modules(session).get(found.id, owner_id=owner_id)
+    said = _again(session, owner_id, chat, begun.ai_generated_content or "")
     return replace(said, tokens_used=answer.usage.total, model_used=answer.model)
 
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 
 from academy.db import session_scope
 from academy.observability import logger
+from academy.outages import is_outage
 from academy.repositories import Replies
 from academy.repositories.replies import Claim
 
@@ -92,7 +92,9 @@ class Draft:
         try:
             with session_scope() as session:
                 stop = Replies(session).keep(self._claim, self.text[:shown], self.next_seq)
-        except (OperationalError, PoolTimeout) as error:
+        except SQLAlchemyError as error:
+            if not is_outage(error):
+                raise
             # The words are safe here as long as the lease runs; the next second may find the database back.
             logger.warning("reply not kept", reply_id=self._claim.reply_id, kind=type(error).__name__)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -56,9 +56,12 @@ def assign(
     return Assignment(owner_id, chat.id, claim, prompt)
 
 
-def write(assignment: Assignment, audience: Audience, *, seconds: float) -> Message:
+def write(
+    assignment: Assignment, audience: Audience, *, seconds: float, session: Session | None = None
+) -> Message:
     """The reply as the model wrote it and as it is stored now. No transaction may be open.
 
+    With a `session`, whoever that belongs to commits the reply; its failure is committed here.
     Raises `AppError` once the failure and the words so far are stored; `ChatGone`, `TakenOver`.
     """
     draft = Draft(assignment.claim, audience)
@@ -75,7 +78,7 @@ def write(assignment: Assignment, audience: Audience, *, seconds: float) -> Mess
             _settle(assignment.claim, status="failed", message_content=draft.text)
             raise
     draft.show()
-    return _settle(assignment.claim, status=status, **columns(answer))
+    return _settle(assignment.claim, session, status=status, **columns(answer))
 
 
 def abandon(claim: Claim) -> None:
@@ -111,8 +114,8 @@ def _answer(prompt: Sequence[llm.Message], model: llm.Model, draft: Draft, secon
     raise Stopped(draft.outcome or "lost", usage)
 
 
-def _settle(claim: Claim, **values: Any) -> Message:
-    with session_scope() as session:
+def _settle(claim: Claim, given: Session | None = None, **values: Any) -> Message:
+    with nullcontext(given) if given else session_scope() as session:
         if settled := Replies(session).settle(claim, **values):
             return settled
         is_gone = Replies(session).find(claim.reply_id) is None

@@ -1,7 +1,7 @@
 """`/api/ai`: the tutor, over HTTP."""
 
 from academy.errors import AppError
-from academy.http import LET_GO, CurrentUser, Router, SessionDep, lambda_handler
+from academy.http import LET_GO, CurrentUser, Repetition, Router, SessionDep, lambda_handler
 from academy.shapes import HistoryMessage, ModuleOut
 from ai import configuration, conversations, courses, service
 from ai.schemas import (
@@ -32,8 +32,9 @@ router = Router(prefix="/ai", tag="ai")
 
 
 @router.post("/generate-plan", dependencies=[LET_GO])
-def generate_plan(body: PlanIn, user: CurrentUser) -> PlanOut:
+def generate_plan(body: PlanIn, user: CurrentUser, session: SessionDep) -> PlanOut:
     plan, said = service.generate_plan(
+        session,
         owner_id=user.id,
         track_id=body.track_id,
         wishes=body.user_expectations,
@@ -44,13 +45,15 @@ def generate_plan(body: PlanIn, user: CurrentUser) -> PlanOut:
 
 
 @router.post("/chat-response", dependencies=[LET_GO])
-def chat_response(body: WordsIn, user: CurrentUser) -> ReplyOut:
+def chat_response(body: WordsIn, user: CurrentUser, session: SessionDep, repetition: Repetition) -> ReplyOut:
     said = conversations.converse(
+        session,
         owner_id=user.id,
         session_key=body.session_id,
         words=body.message,
         chat_id=body.chat_id,
         remark=body.track_context,
+        repetition=repetition,
     )
     return ReplyOut(
         response=said.text,
@@ -61,8 +64,9 @@ def chat_response(body: WordsIn, user: CurrentUser) -> ReplyOut:
 
 
 @router.post("/generate-lesson", dependencies=[LET_GO])
-def generate_lesson(body: LessonIn, user: CurrentUser) -> LessonOut:
+def generate_lesson(body: LessonIn, user: CurrentUser, session: SessionDep) -> LessonOut:
     answer = service.generate_lesson(
+        session,
         owner_id=user.id,
         title=body.lesson_title,
         about=body.module_context,
@@ -101,9 +105,11 @@ def test_connection(body: TestIn, user: CurrentUser) -> TestOut:
 
 
 @router.post("/welcome-message", dependencies=[LET_GO])
-def welcome_message(body: WelcomeIn, user: CurrentUser) -> WelcomeOut:
+def welcome_message(body: WelcomeIn, user: CurrentUser, session: SessionDep) -> WelcomeOut:
     facts = body.model_dump(exclude={"session_id", "track_id"})
-    said = service.welcome(owner_id=user.id, session_key=body.session_id, track_id=body.track_id, facts=facts)
+    said = service.welcome(
+        session, owner_id=user.id, session_key=body.session_id, track_id=body.track_id, facts=facts
+    )
     return WelcomeOut(message=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
 
 
@@ -120,8 +126,9 @@ def finalize_course_plan(body: FinalizeIn, user: CurrentUser) -> FinalizeOut:
 
 
 @router.post("/module-learning-start", dependencies=[LET_GO])
-def start_module(body: ModuleIn, user: CurrentUser) -> ModuleStartOut:
+def start_module(body: ModuleIn, user: CurrentUser, session: SessionDep) -> ModuleStartOut:
     said = courses.start_module(
+        session,
         owner_id=user.id,
         track_id=body.track_id,
         module=body.module_id,
@@ -131,14 +138,18 @@ def start_module(body: ModuleIn, user: CurrentUser) -> ModuleStartOut:
 
 
 @router.post("/module-chat", dependencies=[LET_GO])
-def module_chat(body: ModuleChatIn, user: CurrentUser) -> ModuleChatOut:
+def module_chat(
+    body: ModuleChatIn, user: CurrentUser, session: SessionDep, repetition: Repetition
+) -> ModuleChatOut:
     said = conversations.converse(
+        session,
         owner_id=user.id,
         session_key=body.session_id,
         words=body.message,
         chat_id=body.chat_id,
         track_id=body.track_id,
         module=body.module_id,
+        repetition=repetition,
     )
     return ModuleChatOut(response=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
 

@@ -1,9 +1,14 @@
-"""Before a course begins: the greeting, the first plan, lessons, and whether a model answers at all."""
+"""Before a course begins: the greeting, the first plan, lessons, and whether a model answers at all.
+
+A `session` that is passed in is the last transaction, which its caller commits together with the answer.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from academy import llm
 from academy.conversations import open_chat
@@ -20,15 +25,21 @@ PROBE_SECONDS = 15.0
 
 
 def generate_plan(
-    *, owner_id: str, track_id: UUID, wishes: str, session_key: str | None, chat_id: UUID | None
+    session: Session,
+    *,
+    owner_id: str,
+    track_id: UUID,
+    wishes: str,
+    session_key: str | None,
+    chat_id: UUID | None,
 ) -> tuple[CoursePlan, Said]:
     """A plan, kept with the track and said in the chat. Raises `NotFound`, `ModelError`."""
-    with session_scope() as session:
-        track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
+    with session_scope() as asking:
+        track = Tracks(asking).get(track_id, owner_id=owner_id, lock=True)
         if chat_id and not session_key:
-            session_key = Chats(session).get(chat_id, owner_id=owner_id).session_key
+            session_key = Chats(asking).get(chat_id, owner_id=owner_id).session_key
         chat = open_chat(
-            session, owner_id=owner_id, session_key=session_key, chat_id=chat_id, track_id=track_id
+            asking, owner_id=owner_id, session_key=session_key, chat_id=chat_id, track_id=track_id
         )
         facts = context.track_facts(track) | {"user_expectations": context.shortened(wishes)}
     question = prompts.ask(prompts.PLAN, facts)
@@ -37,36 +48,37 @@ def generate_plan(
         purpose="plan",
         user_id=owner_id,
     )
-    with session_scope() as session:
-        track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
-        track.ai_generated_plan = answer.content.model_dump()
+    track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
+    track.ai_generated_plan = answer.content.model_dump()
     words = llm.Answer(plans.as_markdown(answer.content), answer.model, answer.usage)
-    return answer.content, conversations.say(chat.id, words)
+    return answer.content, conversations.say(session, chat.id, words)
 
 
-def welcome(*, owner_id: str, session_key: str, track_id: UUID | None, facts: dict[str, Any]) -> Said:
+def welcome(
+    session: Session, *, owner_id: str, session_key: str, track_id: UUID | None, facts: dict[str, Any]
+) -> Said:
     """The tutor's greeting with a first plan. Raises `NotFound`, `ModelError`."""
-    with session_scope() as session:
+    with session_scope() as asking:
         if track_id is not None:
-            Tracks(session).get(track_id, owner_id=owner_id, lock=True)
-        chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id)
+            Tracks(asking).get(track_id, owner_id=owner_id, lock=True)
+        chat = open_chat(asking, owner_id=owner_id, session_key=session_key, track_id=track_id)
     question = prompts.ask(prompts.WELCOME, {name: context.shortened(fact) for name, fact in facts.items()})
     answer = ask(
         lambda model: llm.complete(question, model=model, seconds=SECONDS),
         purpose="welcome",
         user_id=owner_id,
     )
-    return conversations.say(chat.id, answer)
+    return conversations.say(session, chat.id, answer)
 
 
 def generate_lesson(
-    *, owner_id: str, title: str, about: Any, content_type: str, module_id: UUID | None
+    session: Session, *, owner_id: str, title: str, about: Any, content_type: str, module_id: UUID | None
 ) -> llm.Answer[str]:
     """A lesson in Markdown, kept if it is for a module of the owner's. Raises `NotFound`, `ModelError`."""
     facts = {"lesson_title": title, "module_context": context.shortened(about)}
     if module_id is not None:
-        with session_scope() as session:
-            facts |= context.module_facts(Modules(session).get(module_id, owner_id=owner_id))
+        with session_scope() as asking:
+            facts |= context.module_facts(Modules(asking).get(module_id, owner_id=owner_id))
     question = prompts.ask(prompts.LESSON[content_type], facts)
     answer = ask(
         lambda model: llm.complete(question, model=model, seconds=SECONDS),
@@ -74,12 +86,9 @@ def generate_lesson(
         user_id=owner_id,
     )
     if module_id is not None:
-        with session_scope() as session:
-            Modules(session).get(module_id, owner_id=owner_id)
-            lesson = Lesson(
-                module_id=module_id, title=title, content_type=content_type, content=answer.content
-            )
-            session.add(lesson)
+        Modules(session).get(module_id, owner_id=owner_id)
+        lesson = Lesson(module_id=module_id, title=title, content_type=content_type, content=answer.content)
+        session.add(lesson)
     return answer
 
 

@@ -46,27 +46,34 @@ def health() -> HealthOut:
 
 @router.post("/register", status_code=201, response_model=TokensOut, dependencies=[LET_GO])
 def register(
-    body: RegisterIn, user: OptionalUser, address: Address, request: Request, response: Response
+    body: RegisterIn,
+    user: OptionalUser,
+    session: SessionDep,
+    address: Address,
+    request: Request,
+    response: Response,
 ) -> Tokens:
     guest_id = user.id if user and user.is_guest else None
-    issued = service.register(**body.model_dump(), guest_id=guest_id, address=address)
+    issued = service.register(session, **body.model_dump(), guest_id=guest_id, address=address)
     return _with_cookie(issued, request, response)
 
 
 @router.post("/login", response_model=TokensOut, dependencies=[LET_GO])
-def login(body: LoginIn, address: Address, request: Request, response: Response) -> Tokens:
-    issued = service.login(email=body.email, password=body.password, address=address)
+def login(
+    body: LoginIn, session: SessionDep, address: Address, request: Request, response: Response
+) -> Tokens:
+    issued = service.login(session, email=body.email, password=body.password, address=address)
     return _with_cookie(issued, request, response)
 
 
 @router.post("/guest-login", response_model=TokensOut, dependencies=[LET_GO])
-def guest_login(address: Address, request: Request, response: Response) -> Tokens:
-    return _with_cookie(service.guest_login(address=address), request, response)
+def guest_login(session: SessionDep, address: Address, request: Request, response: Response) -> Tokens:
+    return _with_cookie(service.guest_login(session, address=address), request, response)
 
 
 @router.post("/refresh", response_model=TokensOut, dependencies=[LET_GO])
-def refresh(body: RefreshIn, request: Request, response: Response) -> Tokens:
-    return _with_cookie(service.refresh(body.refresh_token), request, response)
+def refresh(body: RefreshIn, session: SessionDep, request: Request, response: Response) -> Tokens:
+    return _with_cookie(service.refresh(session, body.refresh_token), request, response)
 
 
 @router.get("/me", response_model=UserOut)

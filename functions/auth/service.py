@@ -1,4 +1,7 @@
-"""Accounts: who may become whom. Hashing is slow, so what hashes opens transactions around it."""
+"""Accounts: who may become whom. Hashing is slow, so what hashes opens a transaction before it.
+
+A `session` that is passed in is the last transaction, which its caller commits together with the answer.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,14 @@ class BadCredentials(AppError):
 
 
 def register(
-    *, email: str, password: str, first_name: str, last_name: str, guest_id: str | None, address: str
+    session: Session,
+    *,
+    email: str,
+    password: str,
+    first_name: str,
+    last_name: str,
+    guest_id: str | None,
+    address: str,
 ) -> Tokens:
     """A new account, or a guest's who keeps id and data. Raises `EmailTaken`, `AlreadyRegistered`."""
     refuse_weak(password, email=email)
@@ -68,53 +78,50 @@ def register(
         "last_name": last_name,
     }
     try:
-        with session_scope() as session:
-            user = _upgrade(session, guest_id, account) if guest_id else _add_user(session, account)
-            issued = tokens.begin_login(session, user)
+        user = _upgrade(session, guest_id, account) if guest_id else _add_user(session, account)
+        issued = tokens.begin_login(session, user)
     except IntegrityError:
         raise EmailTaken from None
     logger.info("account registered", user_id=user.id, was_guest=guest_id is not None)
     return issued
 
 
-def login(*, email: str, password: str, address: str) -> Tokens:
+def login(session: Session, *, email: str, password: str, address: str) -> Tokens:
     """Raises `BadCredentials`, the same and as slowly for an unknown e-mail, and `RateLimited`."""
     key = email_key(email)
     _count_by_address(LOGINS, address)
-    with session_scope() as session:
-        throttle.count(session, GUESSES, f"{key} {_network(address)}")
-        throttle.count(session, GUESSES_FROM_ANYWHERE, key)
-        user = session.scalars(select(User).where(User.email_key == key, User.is_active)).one_or_none()
+    with session_scope() as counting:
+        throttle.count(counting, GUESSES, f"{key} {_network(address)}")
+        throttle.count(counting, GUESSES_FROM_ANYWHERE, key)
+        user = counting.scalars(select(User).where(User.email_key == key, User.is_active)).one_or_none()
     if not auth.password_matches(password, user.password_hash if user else None) or user is None:
         raise BadCredentials
-    with session_scope() as session:
-        throttle.clear(session, GUESSES, f"{key} {_network(address)}")
-        throttle.clear(session, GUESSES_FROM_ANYWHERE, key)
-        if auth.is_outdated(user.password_hash or ""):
-            _set_password(session, user.id, password)
-        return tokens.begin_login(session, user)
+    throttle.clear(session, GUESSES, f"{key} {_network(address)}")
+    throttle.clear(session, GUESSES_FROM_ANYWHERE, key)
+    if auth.is_outdated(user.password_hash or ""):
+        _set_password(session, user.id, password)
+    return tokens.begin_login(session, user)
 
 
-def guest_login(*, address: str) -> Tokens:
+def guest_login(session: Session, *, address: str) -> Tokens:
     _count_by_address(GUESTS, address)
-    with session_scope() as session:
-        _sweep_guests(session)
-        user = User(
-            id=f"guest_{uuid4().hex}", first_name="Guest", is_guest=True, expires_at=func.now() + GUEST_LIFE
-        )
-        session.add(user)
-        session.flush()
-        return tokens.begin_login(session, user)
+    _sweep_guests(session)
+    user = User(
+        id=f"guest_{uuid4().hex}", first_name="Guest", is_guest=True, expires_at=func.now() + GUEST_LIFE
+    )
+    session.add(user)
+    session.flush()
+    return tokens.begin_login(session, user)
 
 
-def refresh(refresh_token: str) -> Tokens:
+def refresh(session: Session, refresh_token: str) -> Tokens:
     """Raises `BadRefreshToken`, or `RefreshReused` once the family's end is committed."""
-    with session_scope() as session:
-        issued = tokens.rotate(session, refresh_token)
-        if issued and issued.user.is_guest:
-            issued.user.expires_at = func.now() + GUEST_LIFE
+    issued = tokens.rotate(session, refresh_token)
     if issued is None:
+        session.commit()  # what follows is an error, and would take it back
         raise tokens.RefreshReused
+    if issued.user.is_guest:
+        issued.user.expires_at = func.now() + GUEST_LIFE
     return issued
 
 

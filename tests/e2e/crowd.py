@@ -22,7 +22,7 @@ Frame = dict[str, Any]
 CANARY = re.compile(r"canary-[0-9a-f]+")
 PATIENCE_SECONDS = 300
 AGAIN = frozenset(
-    {"rate_limited", "reply_failed", "ai_unavailable", "ai_timeout", "unavailable", "internal_error"}
+    {"rate_limited", "reply_failed", "ai_unavailable", "ai_timeout", "unavailable", "db_unavailable"}
 )
 
 

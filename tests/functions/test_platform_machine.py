@@ -305,7 +305,7 @@ class Platform(RuleBasedStateMachine):
         for _ in range(deliveries):
             deliver(message)
         self.model.reset()
-        answer.is_shown = fault != "refused" and fault != "cut"
+        answer.is_shown = fault not in {"refused", "cut"}
         ends = socket.of_type("ai_response" if answer.is_shown else "error")
         assert len(ends) == 1
         answer.text = ends[0]["message"] if answer.is_shown else None

@@ -518,7 +518,8 @@ class TestG9Outages:
         with no_database():
             for frame in ({"message": "Привет"}, {"type": "restore_chat"}, {"command": "get_user_chats"}):
                 [answer] = socket.send(frame)
-                assert is_error(answer, "unavailable")
+                assert is_error(answer, "db_unavailable")
+                assert answer["retry_after"] == 5
         assert is_open(socket)
         [accepted] = socket.say("Снова")
         assert accepted["type"] == "message_accepted"

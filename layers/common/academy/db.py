@@ -9,10 +9,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
-from academy import aws
+from academy import aws, outages
 from academy.config import settings
-
-CONNECT_SECONDS = 3
 
 
 @lru_cache(maxsize=1)
@@ -30,11 +28,13 @@ def engine() -> Engine:
         max_overflow=0,
         pool_pre_ping=True,
         pool_recycle=300,
-        connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_SECONDS},
+        pool_timeout=outages.PLACE_SECONDS,
+        connect_args={"prepare_threshold": None, **outages.CONNECT_ARGUMENTS},
         hide_parameters=True,
     )
     if config.database_auth == "iam":
         event.listen(made, "do_connect", _sign_in)
+    event.listen(made, "do_connect", outages.Door().connect)
     return made
 
 

@@ -64,6 +64,16 @@ class TooLarge(AppError):
         super().__init__(f"The request body is larger than {limit} bytes.")
 
 
+class DatabaseUnavailable(AppError):
+    status, code = 503, "db_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database can't be reached right now. Try again in a few seconds.",
+            headers={"Retry-After": "5"},
+        )
+
+
 class RateLimited(AppError):
     status, code = 429, "rate_limited"
 

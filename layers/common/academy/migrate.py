@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from academy.config import settings
+from academy.outages import SESSION_LIMITS
 
 # Held while migrating, so that two deploys at once do it one after the other.
 MIGRATION_LOCK = 7_203_114
@@ -33,12 +34,17 @@ def is_ahead(url: str) -> bool:
 
 
 def admit(url: str, role: str) -> None:
-    """Make the application's role, if it is not there; it logs in with tokens that AWS signs."""
+    """Make the application's role, if it is not there, and limit how long its statements take.
+
+    It logs in with tokens that AWS signs.
+    """
     with create_engine(url, poolclass=NullPool).begin() as connection:
         quoted = connection.dialect.identifier_preparer.quote(role)
         known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role})
         if known.first() is None:
             connection.execute(text(f"CREATE ROLE {quoted} LOGIN"))
+        for name, limit in SESSION_LIMITS.items():
+            connection.execute(text(f"ALTER ROLE {quoted} SET {name} = '{limit}'"))
         connection.execute(text(f"GRANT rds_iam TO {quoted}"))
 
 

@@ -2,6 +2,7 @@
 
 from academy.http.dependencies import LET_GO, Address, CurrentLogin, CurrentUser, OptionalUser, SessionDep
 from academy.http.handler import LambdaHandler, lambda_handler
+from academy.http.idempotency import Repetition
 from academy.http.pagination import PaginatorDep
 from academy.http.routing import Router
 
@@ -13,6 +14,7 @@ __all__ = [
     "LambdaHandler",
     "OptionalUser",
     "PaginatorDep",
+    "Repetition",
     "Router",
     "SessionDep",
     "lambda_handler",

@@ -103,8 +103,9 @@ Address = Annotated[str, Depends(get_address)]
 
 async def let_go_of_connection(request: Request, session: SessionDep) -> None:
     """End the transaction that found out who is calling, before something slow begins."""
-    session.commit()
+    # Said first: a commit whose answer is lost may have left the claim of an Idempotency-Key behind.
     request.state.let_go = True
+    session.commit()
 
 
 LET_GO = Depends(let_go_of_connection)

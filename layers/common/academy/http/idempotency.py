@@ -1,7 +1,8 @@
 """Idempotency-Key: the same POST again is the same answer and one effect.
 
 The key is claimed in the request's transaction, so it vanishes with an effect that fails. A request that
-lets go of its connection leaves a lease behind instead, which `forget` takes back when it fails.
+lets go of its connection leaves a lease behind instead, which `forget` takes back when it fails. Either way
+the answer is stored in the transaction that has the effect: nobody can lose one of the two.
 """
 
 import base64
@@ -134,6 +135,7 @@ def forget(request: Request) -> None:
     mine: Claim | None = getattr(request.state, "claim", None)
     if mine is None or not getattr(request.state, "let_go", False):
         return
+    request.state.session.rollback()  # which may hold the only connection there is
     with session_scope() as session:
         session.execute(delete(IdempotencyKey).where(_is(mine)))
 
@@ -186,4 +188,10 @@ def _anonymous(request: Request, address: str) -> str:
     return "anonymous/" + crypto.keyed_hash("idempotency", caller).hex()
 
 
-IdempotencyDep = Depends(claim)
+async def get_repetition(request: Request) -> str | None:
+    """What this request and each repetition of it have in common, if their sender named a key."""
+    mine: Claim | None = getattr(request.state, "claim", None)
+    return hashlib.sha256(f"{mine.scope}\n{mine.key}".encode()).hexdigest() if mine else None
+
+
+Repetition = Annotated[str | None, Depends(get_repetition)]

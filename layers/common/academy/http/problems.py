@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from academy.errors import AppError
+from academy.errors import AppError, DatabaseUnavailable
 from academy.observability import logger
+from academy.outages import is_outage
 
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-RETRY_AFTER_SECONDS = 5
 
 
 class FieldError(BaseModel):
@@ -123,10 +123,8 @@ async def render_database_error(request: Request, error: Exception) -> Response:
     if isinstance(error, IntegrityError):
         detail = "Somebody changed this at the same moment. Look again and repeat what you still need."
         return problem(request_id, 409, "conflict", detail)
-    if isinstance(error, OperationalError | PoolTimeout):
-        detail = "The database can't be reached right now. Try again in a few seconds."
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return problem(request_id, 503, "db_unavailable", detail, headers=headers)
+    if is_outage(error):
+        return await render_app_error(request, DatabaseUnavailable())
     return internal_error(request_id)
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from academy import payload
 from academy.errors import Unauthorized
 from academy.http.idempotency import Replay, answer_who_ended, forget, remember
+from academy.outages import TRIES, is_collision, is_silence
 
 
 class StrictRequest(Request):
@@ -29,25 +30,39 @@ class Route(APIRoute):
 
         async def answered(request: Request) -> Response:
             try:
-                return await handle(request)
+                response = await handle(request)
             except Unauthorized:
                 await answer_who_ended(request)
-                raise
-
-        async def strict(request: Request) -> Response:
-            request = StrictRequest(request.scope, request.receive)
-            await request.read_json()
-            try:
-                response = await answered(request)
-            except Replay as replay:
-                return replay.response()
-            except BaseException:
-                forget(request)
                 raise
             remember(request, response)
             return response
 
+        async def strict(request: Request) -> Response:
+            request = StrictRequest(request.scope, request.receive)
+            await request.read_json()
+            for tries_left in reversed(range(TRIES)):
+                try:
+                    return await answered(request)
+                except Replay as replay:
+                    return replay.response()
+                except BaseException as error:
+                    if tries_left and is_collision(error) and _is_undone(request):
+                        continue
+                    # Who has waited for the database in vain does not wait again: the key's lease ends.
+                    if not is_silence(error):
+                        forget(request)
+                    raise
+            raise AssertionError("the last try returns or raises")
+
         return strict
+
+
+def _is_undone(request: Request) -> bool:
+    """Take back what the request has done, if all of that is one transaction."""
+    if getattr(request.state, "let_go", False):
+        return False
+    request.state.session.rollback()
+    return True
 
 
 class Router(APIRouter):

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from academy import aws, connections, queue, throttle
+from academy import aws, connections, outages, queue, throttle
 from academy.auth import user_of
 from academy.connections import Connection
 from academy.db import session_scope
-from academy.errors import AppError, Conflict, Unauthorized
+from academy.errors import AppError, Conflict, DatabaseUnavailable, Unauthorized
 from academy.observability import log_unhandled, logger
 from academy.queue import ReplyJob
 from academy.throttle import Limit
@@ -104,23 +104,22 @@ def _message(connection_id: str, body: str, on_message: OnMessage) -> None:
             _check_login(session, connection)
             throttle.count(session, FRAMES, connection.user_id)
         # A frame that is refused has been counted all the same.
-        with session_scope() as session:
-            answer = on_message(body, connection, session)
+        answer = outages.transact(session_scope, partial(on_message, body, connection))
         _deliver(connection, answer)
     except AppError as error:
         _refuse(connection_id, connection, error)
     except IntegrityError:
         _refuse(connection_id, connection, Conflict("Somebody did the same at this moment. Look again."))
-    except _outages() as error:
-        logger.warning("frame not served", kind=type(error).__name__)
-        _refuse(connection_id, connection, Unavailable())
     except Exception as error:  # noqa: BLE001 - whatever it is, the socket stays open and the client hears of it
-        log_unhandled(error)
-        _refuse(connection_id, connection, AppError("Something went wrong on our side."))
+        _refuse(connection_id, connection, _told(error))
 
 
-def _outages() -> tuple[type[Exception], ...]:
-    return (OperationalError, PoolTimeout, *aws.errors())
+def _told(error: Exception) -> AppError:
+    if outages.is_outage(error) or isinstance(error, aws.errors()):
+        logger.warning("frame not served", kind=type(error).__name__)
+        return DatabaseUnavailable() if outages.is_outage(error) else Unavailable()
+    log_unhandled(error)
+    return AppError("Something went wrong on our side.")
 
 
 def _check_login(session: Session, connection: Connection) -> None:

@@ -1,0 +1,128 @@
+"""When the database fails: how long it is waited for, what is tried again, and what counts as its failure."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.errors import ConnectionTimeout, DeadlockDetected, ReadOnlySqlTransaction, SerializationFailure
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+Result = TypeVar("Result")
+
+PLACE_SECONDS = 1.5
+"""For a place in the pool. With a ping and an attempt to connect it is the 5 s that we answer within."""
+PING_SECONDS = 0.5
+CONNECT_SECONDS = 3
+SILENCE_SECONDS = 4
+"""A statement that takes longer, we give up; a lock is waited for less long, so that its end is heard of."""
+KNOCK_SECONDS = 1.0
+"""How often we look whether a database is back."""
+
+CONNECT_ARGUMENTS = {
+    "connect_timeout": CONNECT_SECONDS,
+    # A peer that vanished without a word is noticed by the kernel, too, while nobody waits for an answer.
+    "tcp_user_timeout": SILENCE_SECONDS * 1000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+
+SESSION_LIMITS = {
+    "statement_timeout": "10s",
+    "lock_timeout": "3s",
+    "idle_in_transaction_session_timeout": "15s",
+}
+"""Defaults of the application's role, and not said by each connection: that would cost a round trip, and pin
+the connections of an RDS Proxy. They end what nobody waits for any more."""
+
+TRIES = 3
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection that is closed when nothing is heard on it for seconds; libpq would wait for ever."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        # The pool's ping is all that ever runs outside a transaction.
+        patience = PING_SECONDS if self.autocommit else SILENCE_SECONDS
+        started = time.monotonic()
+        try:
+            return super().wait(gen, interval, patience if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if self.closed or time.monotonic() - started < patience:
+                raise
+            self.pgconn.finish()
+            raise ConnectionTimeout("nothing was heard from the database") from None
+
+
+class Door:
+    """The way to the database. While it is shut one of us knocks, and the others hear that at once.
+
+    So a database that comes back is not run over by all who wait for it, nor does everybody wait in vain.
+    """
+
+    def __init__(self) -> None:
+        self._is_shut = False
+        self._knocking = threading.Lock()
+
+    def connect(self, _: object, __: object, arguments: Any, parameters: dict[str, Any]) -> PatientConnection:
+        """SQLAlchemy's `do_connect`."""
+        if not self._is_shut:
+            try:
+                return PatientConnection.connect(*arguments, **parameters)
+            except psycopg.OperationalError as error:
+                self._is_shut = True
+                if isinstance(error, ConnectionTimeout):
+                    raise
+                # Nothing was sent yet, so whoever was refused may try once more.
+                time.sleep(KNOCK_SECONDS)
+        if not self._knocking.acquire(blocking=False):
+            raise psycopg.OperationalError("the database was out of reach a moment ago")
+        try:
+            return self._knock(arguments, parameters)
+        finally:
+            self._knocking.release()
+
+    def _knock(self, arguments: Any, parameters: dict[str, Any]) -> PatientConnection:
+        started = time.monotonic()
+        try:
+            connection = PatientConnection.connect(*arguments, **parameters)
+        except psycopg.OperationalError:
+            time.sleep(max(0.0, started + KNOCK_SECONDS - time.monotonic()))
+            raise
+        self._is_shut = False
+        return connection
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database is to blame: it is out of reach, too slow, full, or has just become a replica."""
+    if isinstance(error, DBAPIError):
+        is_replica = isinstance(error.orig, ReadOnlySqlTransaction)
+        return isinstance(error, OperationalError) or error.connection_invalidated or is_replica
+    return isinstance(error, PoolTimeout)
+
+
+def is_silence(error: BaseException) -> bool:
+    """Whether it was waited for in vain: whoever caused this has waited long enough."""
+    return isinstance(getattr(error, "orig", None), ConnectionTimeout)
+
+
+def is_collision(error: BaseException) -> bool:
+    """Whether two transactions stood in each other's way, so that this one may simply run again."""
+    return isinstance(getattr(error, "orig", None), SerializationFailure | DeadlockDetected)
+
+
+def transact(factory: Callable[[], Any], work: Callable[[Session], Result]) -> Result:
+    """What `work` gives in a transaction of its own, tried again when it collides with another one."""
+    for _ in range(TRIES - 1):
+        try:
+            with factory() as session:
+                return work(session)
+        except OperationalError as error:
+            if not is_collision(error):
+                raise
+    with factory() as session:
+        return work(session)
