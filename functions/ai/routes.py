@@ -1,9 +1,13 @@
 """`/api/ai`: the tutor, over HTTP."""
 
+from fastapi import Depends
+
+from academy import throttle
 from academy.errors import AppError
 from academy.http import LET_GO, CurrentUser, Router, SessionDep, lambda_handler
 from academy.shapes import HistoryMessage, ModuleOut
 from ai import configuration, conversations, courses, service
+from ai.asking import QUESTIONS
 from ai.schemas import (
     ConfigIn,
     ConfigOut,
@@ -31,7 +35,15 @@ from ai.schemas import (
 router = Router(prefix="/ai", tag="ai")
 
 
-@router.post("/generate-plan", dependencies=[LET_GO])
+async def count_question(user: CurrentUser, session: SessionDep) -> None:
+    throttle.count(session, QUESTIONS, user.id)
+
+
+ASKS = [Depends(count_question), LET_GO]
+"""What a route has that asks a model."""
+
+
+@router.post("/generate-plan", dependencies=ASKS)
 def generate_plan(body: PlanIn, user: CurrentUser) -> PlanOut:
     plan, said = service.generate_plan(
         owner_id=user.id,
@@ -43,7 +55,7 @@ def generate_plan(body: PlanIn, user: CurrentUser) -> PlanOut:
     return PlanOut(plan=plan, chat_id=said.chat_id, tokens_used=said.tokens_used)
 
 
-@router.post("/chat-response", dependencies=[LET_GO])
+@router.post("/chat-response", dependencies=ASKS)
 def chat_response(body: WordsIn, user: CurrentUser) -> ReplyOut:
     said = conversations.converse(
         owner_id=user.id,
@@ -60,7 +72,7 @@ def chat_response(body: WordsIn, user: CurrentUser) -> ReplyOut:
     )
 
 
-@router.post("/generate-lesson", dependencies=[LET_GO])
+@router.post("/generate-lesson", dependencies=ASKS)
 def generate_lesson(body: LessonIn, user: CurrentUser) -> LessonOut:
     answer = service.generate_lesson(
         owner_id=user.id,
@@ -87,7 +99,7 @@ def get_default_config() -> configuration.View:
     return configuration.default_view()
 
 
-@router.post("/test-connection", dependencies=[LET_GO])
+@router.post("/test-connection", dependencies=ASKS)
 def test_connection(body: TestIn, user: CurrentUser) -> TestOut:
     outcome = service.test_connection(owner_id=user.id, **body.model_dump())
     if isinstance(outcome, AppError):
@@ -100,14 +112,14 @@ def test_connection(body: TestIn, user: CurrentUser) -> TestOut:
     )
 
 
-@router.post("/welcome-message", dependencies=[LET_GO])
+@router.post("/welcome-message", dependencies=ASKS)
 def welcome_message(body: WelcomeIn, user: CurrentUser) -> WelcomeOut:
     facts = body.model_dump(exclude={"session_id", "track_id"})
     said = service.welcome(owner_id=user.id, session_key=body.session_id, track_id=body.track_id, facts=facts)
     return WelcomeOut(message=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
 
 
-@router.post("/finalize-course-plan", dependencies=[LET_GO])
+@router.post("/finalize-course-plan", dependencies=ASKS)
 def finalize_course_plan(body: FinalizeIn, user: CurrentUser) -> FinalizeOut:
     modules = courses.finalize(
         owner_id=user.id,
@@ -119,7 +131,7 @@ def finalize_course_plan(body: FinalizeIn, user: CurrentUser) -> FinalizeOut:
     return FinalizeOut(modules_count=len(shown), modules=shown)
 
 
-@router.post("/module-learning-start", dependencies=[LET_GO])
+@router.post("/module-learning-start", dependencies=ASKS)
 def start_module(body: ModuleIn, user: CurrentUser) -> ModuleStartOut:
     said = courses.start_module(
         owner_id=user.id,
@@ -130,7 +142,7 @@ def start_module(body: ModuleIn, user: CurrentUser) -> ModuleStartOut:
     return ModuleStartOut(module_summary=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
 
 
-@router.post("/module-chat", dependencies=[LET_GO])
+@router.post("/module-chat", dependencies=ASKS)
 def module_chat(body: ModuleChatIn, user: CurrentUser) -> ModuleChatOut:
     said = conversations.converse(
         owner_id=user.id,
