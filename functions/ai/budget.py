@@ -13,7 +13,7 @@ from math import ceil
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -51,7 +51,7 @@ class Reservation:
 def reserve(
     session: Session, *, user_id: str, tokens: int, now: datetime, reply_id: UUID | None = None
 ) -> Reservation:
-    """Take so many tokens out of both budgets. Raises `QuotaExceeded`, which takes nothing."""
+    """Take tokens out of both budgets. Raises `QuotaExceeded`, `Unauthorized`; then nothing is taken."""
     config, day = settings(), now.astimezone(UTC).date()
     is_guest = session.scalar(select(User.is_guest).where(User.id == user_id))
     if is_guest is None:
@@ -99,7 +99,7 @@ def give_back_abandoned(session: Session, limit: int) -> int:
     )
     statement = (
         delete(TokenReservation)
-        .where(TokenReservation.id.in_(session.scalars(abandoned).all()))
+        .where(TokenReservation.id.in_(abandoned))
         .returning(TokenReservation.spender, TokenReservation.day, TokenReservation.tokens)
     )
     rows = session.execute(statement).all()
@@ -123,8 +123,7 @@ def forget_old_days(session: Session, limit: int, now: datetime) -> None:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    for user_id, day in session.execute(old).all():
-        session.execute(delete(UserBudget).where(UserBudget.user_id == user_id, UserBudget.day == day))
+    session.execute(delete(UserBudget).where(tuple_(UserBudget.user_id, UserBudget.day).in_(old)))
 
 
 def _take(

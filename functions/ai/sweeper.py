@@ -22,6 +22,7 @@ RESERVATIONS_AT_ONCE = 1_000
 
 def handler(_event: dict[str, Any], _context: Any) -> None:
     """Lambda's handler for the schedule."""
+    _sweep_budgets()
     with session_scope() as session:
         replies = Replies(session)
         failed = _with_chats(replies, replies.give_up_abandoned(AT_ONCE))
@@ -35,7 +36,6 @@ def handler(_event: dict[str, Any], _context: Any) -> None:
         Broadcast(_job(reply, chat), chat, renew=_nothing).end(end_of(reply))
     if failed or dropped:
         logger.warning("replies swept", failed=len(failed), asked_again=len(dropped))
-    _sweep_budgets()
 
 
 def _sweep_budgets() -> None:
