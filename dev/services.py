@@ -122,6 +122,9 @@ def with_tutor(settings: dict[str, str], resources: ExitStack, address: str = LO
         "DEFAULT_OPENAI_API_KEY": "local-tutor",
         "DEFAULT_OPENAI_MODEL": "tutor-demo",
     }
+    for budget in ("DAILY_TOKENS_PER_LEARNER", "DAILY_TOKENS_PER_GUEST", "DAILY_TOKENS_IN_ALL"):
+        # Its tokens cost nothing: they are counted, and stop nobody.
+        settings.setdefault(budget, "1000000000")
     return f"an offline demo at {url}; DEFAULT_OPENAI_API_KEY brings a real model"
 
 

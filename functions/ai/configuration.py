@@ -15,8 +15,8 @@ from academy.models import AIConfiguration
 from ai import keys
 
 OPENAI = "https://api.openai.com/v1"
-DEFAULT_MAX_TOKENS = 4_096
-DEFAULT_TEMPERATURE = 0.7
+DEFAULT_MAX_TOKENS, MAX_TOKENS = 4_096, 32_000
+DEFAULT_TEMPERATURE, MAX_TEMPERATURE = 0.7, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,9 @@ def _model(row: AIConfiguration, base_url: str, key: str, *, trusted: bool) -> l
         name=shown.model_name,
         base_url=base_url,
         api_key=key,
-        max_tokens=shown.max_tokens,
-        temperature=shown.temperature,
+        # Whatever a row says that was written by other means than ours.
+        max_tokens=min(max(1, shown.max_tokens), MAX_TOKENS),
+        temperature=min(max(0.0, shown.temperature), MAX_TEMPERATURE),
         trusted=trusted,
         allowed_private=settings().llm_allowed_private,
     )

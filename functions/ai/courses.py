@@ -65,6 +65,7 @@ def finalize(*, owner_id: str, track_id: UUID, session_key: str, skill_area: str
     shape = plans.modules_to_follow(talk.begun)
     answer = ask(
         lambda model: llm.complete_into(talk.prompt, shape, model=model, seconds=SECONDS),
+        prompt=talk.prompt,
         purpose="finalize",
         user_id=owner_id,
     )
@@ -99,6 +100,7 @@ def start_module(
     question = prompts.ask(prompts.SUMMARY, facts)
     answer = ask(
         lambda model: llm.complete(question, model=model, seconds=SECONDS),
+        prompt=question,
         purpose="summary",
         user_id=owner_id,
     )

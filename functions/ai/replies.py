@@ -68,8 +68,10 @@ def write(
     try:
         answer = ask(
             lambda model: _answer(assignment.prompt, model, draft, seconds),
+            prompt=assignment.prompt,
             purpose="chat",
             user_id=assignment.owner_id,
+            reply_id=assignment.claim.reply_id,
         )
         status = "complete"
     except AppError as error:

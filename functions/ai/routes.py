@@ -1,9 +1,13 @@
 """`/api/ai`: the tutor, over HTTP."""
 
+from fastapi import Depends
+
+from academy import throttle
 from academy.errors import AppError
 from academy.http import LET_GO, CurrentUser, Repetition, Router, SessionDep, lambda_handler
 from academy.shapes import HistoryMessage, ModuleOut
 from ai import configuration, conversations, courses, service
+from ai.asking import QUESTIONS
 from ai.schemas import (
     ConfigIn,
     ConfigOut,
@@ -31,7 +35,15 @@ from ai.schemas import (
 router = Router(prefix="/ai", tag="ai")
 
 
-@router.post("/generate-plan", dependencies=[LET_GO])
+async def count_question(user: CurrentUser, session: SessionDep) -> None:
+    throttle.count(session, QUESTIONS, user.id)
+
+
+ASKS = [Depends(count_question), LET_GO]
+"""What a route has that asks a model."""
+
+
+@router.post("/generate-plan", dependencies=ASKS)
 def generate_plan(body: PlanIn, user: CurrentUser, session: SessionDep) -> PlanOut:
     plan, said = service.generate_plan(
         session,
@@ -44,7 +56,7 @@ def generate_plan(body: PlanIn, user: CurrentUser, session: SessionDep) -> PlanO
     return PlanOut(plan=plan, chat_id=said.chat_id, tokens_used=said.tokens_used)
 
 
-@router.post("/chat-response", dependencies=[LET_GO])
+@router.post("/chat-response", dependencies=ASKS)
 def chat_response(body: WordsIn, user: CurrentUser, session: SessionDep, repetition: Repetition) -> ReplyOut:
     said = conversations.converse(
         session,
@@ -63,7 +75,7 @@ def chat_response(body: WordsIn, user: CurrentUser, session: SessionDep, repetit
     )
 
 
-@router.post("/generate-lesson", dependencies=[LET_GO])
+@router.post("/generate-lesson", dependencies=ASKS)
 def generate_lesson(body: LessonIn, user: CurrentUser, session: SessionDep) -> LessonOut:
     answer = service.generate_lesson(
         session,
@@ -91,7 +103,7 @@ def get_default_config() -> configuration.View:
     return configuration.default_view()
 
 
-@router.post("/test-connection", dependencies=[LET_GO])
+@router.post("/test-connection", dependencies=ASKS)
 def test_connection(body: TestIn, user: CurrentUser) -> TestOut:
     outcome = service.test_connection(owner_id=user.id, **body.model_dump())
     if isinstance(outcome, AppError):
@@ -104,7 +116,7 @@ def test_connection(body: TestIn, user: CurrentUser) -> TestOut:
     )
 
 
-@router.post("/welcome-message", dependencies=[LET_GO])
+@router.post("/welcome-message", dependencies=ASKS)
 def welcome_message(body: WelcomeIn, user: CurrentUser, session: SessionDep) -> WelcomeOut:
     facts = body.model_dump(exclude={"session_id", "track_id"})
     said = service.welcome(
@@ -113,7 +125,7 @@ def welcome_message(body: WelcomeIn, user: CurrentUser, session: SessionDep) -> 
     return WelcomeOut(message=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
 
 
-@router.post("/finalize-course-plan", dependencies=[LET_GO])
+@router.post("/finalize-course-plan", dependencies=ASKS)
 def finalize_course_plan(body: FinalizeIn, user: CurrentUser) -> FinalizeOut:
     modules = courses.finalize(
         owner_id=user.id,
@@ -125,7 +137,7 @@ def finalize_course_plan(body: FinalizeIn, user: CurrentUser) -> FinalizeOut:
     return FinalizeOut(modules_count=len(shown), modules=shown)
 
 
-@router.post("/module-learning-start", dependencies=[LET_GO])
+@router.post("/module-learning-start", dependencies=ASKS)
 def start_module(body: ModuleIn, user: CurrentUser, session: SessionDep) -> ModuleStartOut:
     said = courses.start_module(
         session,
@@ -137,7 +149,7 @@ def start_module(body: ModuleIn, user: CurrentUser, session: SessionDep) -> Modu
     return ModuleStartOut(module_summary=said.text, chat_id=said.chat_id, tokens_used=said.tokens_used)
 
 
-@router.post("/module-chat", dependencies=[LET_GO])
+@router.post("/module-chat", dependencies=ASKS)
 def module_chat(
     body: ModuleChatIn, user: CurrentUser, session: SessionDep, repetition: Repetition
 ) -> ModuleChatOut:

@@ -19,9 +19,9 @@ from academy.shapes import (
     Text,
     Title,
 )
+from ai.configuration import MAX_TEMPERATURE, MAX_TOKENS
 from ai.plans import CoursePlan
 
-MAX_TOKENS = 32_000
 MAX_NUMBER_DIGITS = 9
 MODULE_REF = r"^([0-9]{1,9}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"
 
@@ -97,7 +97,7 @@ class ConfigIn(Input):
     model_name: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     base_url: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] | None = None
     max_tokens: Annotated[StrictInt, Field(ge=1, le=MAX_TOKENS)] | None = None
-    temperature: Annotated[StrictFloat, Field(ge=0, le=2)] | None = None
+    temperature: Annotated[StrictFloat, Field(ge=0, le=MAX_TEMPERATURE)] | None = None
     api_key: Annotated[str, Field(max_length=500, pattern=r"^[\x21-\x7e]*$")] | None = Field(
         default=None, description="Bound to the base_url it is sent with; empty or null removes it."
     )

@@ -18,6 +18,7 @@ from academy.models import Lesson
 from academy.repositories import Chats, Modules, Tracks
 from ai import configuration, context, conversations, plans, prompts
 from ai.asking import SECONDS, ask, ask_this
+from ai.budget import QuotaExceeded
 from ai.conversations import Said
 from ai.plans import CoursePlan
 
@@ -45,6 +46,7 @@ def generate_plan(
     question = prompts.ask(prompts.PLAN, facts)
     answer = ask(
         lambda model: llm.complete_into(question, CoursePlan, model=model, seconds=SECONDS),
+        prompt=question,
         purpose="plan",
         user_id=owner_id,
     )
@@ -65,6 +67,7 @@ def welcome(
     question = prompts.ask(prompts.WELCOME, {name: context.shortened(fact) for name, fact in facts.items()})
     answer = ask(
         lambda model: llm.complete(question, model=model, seconds=SECONDS),
+        prompt=question,
         purpose="welcome",
         user_id=owner_id,
     )
@@ -82,6 +85,7 @@ def generate_lesson(
     question = prompts.ask(prompts.LESSON[content_type], facts)
     answer = ask(
         lambda model: llm.complete(question, model=model, seconds=SECONDS),
+        prompt=question,
         purpose="lesson",
         user_id=owner_id,
     )
@@ -95,7 +99,7 @@ def generate_lesson(
 def test_connection(
     *, owner_id: str, api_key: str | None, base_url: str | None, model_name: str | None
 ) -> llm.Answer[str] | AppError:
-    """A word from the model that these settings name, or why there is none."""
+    """A word from the model that these settings name, or why there is none. Raises `QuotaExceeded`."""
     try:
         choice = configuration.choose_for_test(
             owner_id, api_key=api_key, base_url=base_url, model_name=model_name
@@ -104,8 +108,11 @@ def test_connection(
         return ask_this(
             choice,
             lambda model: llm.complete(question, model=model, seconds=PROBE_SECONDS),
+            prompt=question,
             purpose="test",
             user_id=owner_id,
         )
+    except QuotaExceeded:
+        raise  # no failure of the connection, which nobody has tried
     except AppError as error:
         return error

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from academy import auth, throttle
 from academy.config import settings
 from academy.db import session_scope
-from academy.errors import AppError, Conflict
+from academy.errors import AppError, Conflict, Unauthorized
 from academy.models import User
 from academy.observability import logger
 from academy.repositories import Tracks
@@ -32,7 +32,9 @@ GUESTS_SWEPT_AT_ONCE = 20
 REGISTRATIONS = Limit("registrations per address", 10, timedelta(hours=1))
 GUESTS = Limit("guests per address", 30, timedelta(hours=1))
 LOGINS = Limit("log-ins per address", 20, timedelta(minutes=1))
-GUESSES = Limit("wrong passwords per account and address", 5, timedelta(minutes=15))
+GUESSES = Limit(
+    "wrong passwords per account and network", 5, timedelta(minutes=15), pause=timedelta(seconds=30)
+)
 GUESSES_FROM_ANYWHERE = Limit("wrong passwords per account", 100, timedelta(hours=1))
 
 
@@ -91,12 +93,12 @@ def login(session: Session, *, email: str, password: str, address: str) -> Token
     key = email_key(email)
     _count_by_address(LOGINS, address)
     with session_scope() as counting:
-        throttle.count(counting, GUESSES, f"{key} {_network(address)}")
+        throttle.count(counting, GUESSES, f"{key} {_network(address, ipv4_bits=24)}")
         throttle.count(counting, GUESSES_FROM_ANYWHERE, key)
         user = counting.scalars(select(User).where(User.email_key == key, User.is_active)).one_or_none()
     if not auth.password_matches(password, user.password_hash if user else None) or user is None:
         raise BadCredentials
-    throttle.clear(session, GUESSES, f"{key} {_network(address)}")
+    throttle.clear(session, GUESSES, f"{key} {_network(address, ipv4_bits=24)}")
     throttle.clear(session, GUESSES_FROM_ANYWHERE, key)
     if auth.is_outdated(user.password_hash or ""):
         _set_password(session, user.id, password)
@@ -170,6 +172,8 @@ def _upgrade(session: Session, guest_id: str, account: dict[str, str]) -> User:
     )
     user = session.scalars(statement).one_or_none()
     if user is None:
+        if session.get(User, guest_id) is None:
+            raise Unauthorized("This guest's time was over. Register without its token.")
         raise AlreadyRegistered
     # Whoever made the guest may not be who registers: no token of the guest opens the account.
     tokens.end_logins(session, guest_id)
@@ -207,10 +211,11 @@ def _count_by_address(limit: Limit, address: str) -> None:
             throttle.count(session, limit, _network(address))
 
 
-def _network(address: str) -> str:
-    """The network an address stands for: one person's own in IPv4, a customer's /64 in IPv6."""
+def _network(address: str, *, ipv4_bits: int = 32) -> str:
+    """The network an address stands for: in IPv6 a customer's /64, in IPv4 as much as is asked for."""
     try:
         parsed = ip_address(address)
     except ValueError:
         return address
-    return address if parsed.version == 4 else str(ip_network((parsed, 64), strict=False))
+    bits = ipv4_bits if parsed.version == 4 else 64
+    return str(ip_network((parsed, bits), strict=False))

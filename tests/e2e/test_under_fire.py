@@ -13,17 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import aliased
 
 from academy import config
 from academy.db import session_scope
-from academy.models import Chat, ChatSession, Message
+from academy.models import Chat, ChatSession, Message, TokenReservation
+from ai import sweeper
 from dev.sam import TEMPLATE, Template
+from dev.source_events import scheduled_event
+from tests.budgets import books
+from tests.deliveries import context
 from tests.e2e.crowd import CANARY, Person
 from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.gateway import serving
+from tests.replies import in_seconds
 from tests.tiers import only_in_full, report
 
 PEOPLE, QUESTIONS, KILLS = 100, 5, 20
@@ -124,6 +129,13 @@ def stored() -> list[tuple[str, str, str, str]]:
         return [(row[0], row[1], row[2], row[3]) for row in session.execute(query)]
 
 
+def give_back_what_the_killed_held() -> None:
+    """What the sweeper does within two minutes, without waiting for them."""
+    with session_scope() as session:
+        session.execute(update(TokenReservation).values(leased_until=in_seconds(-1)))
+    sweeper.handler(scheduled_event(), context())
+
+
 @only_in_full
 @pytest.mark.prove
 def test_F10_F11_nothing_is_lost_doubled_disordered_or_shown_to_a_stranger(
@@ -137,6 +149,9 @@ def test_F10_F11_nothing_is_lost_doubled_disordered_or_shown_to_a_stranger(
         asyncio.run(all_talk(crowd))
     calls = len(model.requests)
     model.reset()
+    held = books().reservations
+    give_back_what_the_killed_held()
+    left = books()
     rows = stored()
     questions = Counter(words for _, words, _, _ in rows)
     seen: Counter[str] = sum((person.seen for person in crowd), Counter())
@@ -149,6 +164,8 @@ def test_F10_F11_nothing_is_lost_doubled_disordered_or_shown_to_a_stranger(
         "out of order": seen["gaps"] + seen["texts that differ"],
         "delivered to a stranger": seen["foreign frames"]
         + sum(len(set(CANARY.findall(f"{words} {text}"))) > 1 for _, words, text, _ in rows),
+        "still reserved": left.reserved_in_all + left.reserved_by_people + left.reservations,
+        "spent but not used": abs(left.spent_in_all - left.used) + abs(left.spent_by_people - left.used),
     }
     report(
         "F10, F11",
@@ -158,6 +175,8 @@ def test_F10_F11_nothing_is_lost_doubled_disordered_or_shown_to_a_stranger(
         worker_killed=f"{worker.kills} times",
         reconnects=seen["reconnects"],
         model_calls=calls,
+        tokens_the_killed_still_held=held,
+        tokens_spent=left.spent_in_all,
         asked_again_after_an_error_frame=seen["reply_failed"],
         **{name.replace(" ", "_"): figure for name, figure in figures.items()},
         seen=dict(seen),

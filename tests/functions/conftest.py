@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from academy import config
 from academy.llm import dialect
 from ai import draft
 from tests.factories import a_login_of, a_user
@@ -33,3 +34,15 @@ def learner(committed: None, quiet: None, switchboard: Switchboard) -> Socket:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Words are kept, and wishes looked at, far more often than every second."""
     monkeypatch.setattr(draft, "KEEP_SECONDS", 0.02)
+
+
+@pytest.fixture
+def per_account_only(monkeypatch: pytest.MonkeyPatch, environment: None) -> Iterator[None]:
+    """Nobody is counted by their address."""
+    with monkeypatch.context() as changed:
+        changed.setenv("THROTTLE_PER_ADDRESS", "off")
+        config.settings.cache_clear()
+        try:
+            yield
+        finally:
+            config.settings.cache_clear()

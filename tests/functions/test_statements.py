@@ -29,18 +29,19 @@ READS = (
 
 # Who is asking is one of them, except where nobody has to log in. A question to a model is kept before it is
 # asked and its answer after that, so it takes two transactions; making modules takes a statement for each.
+# Eight are about what a question costs: one counts it, four reserve its tokens, three settle them.
 WRITES = {
-    "POST /api/ai/chat-response": 12,
-    "POST /api/ai/finalize-course-plan": 17,
-    "POST /api/ai/generate-lesson": 6,
-    "POST /api/ai/generate-plan": 13,
-    "POST /api/ai/module-chat": 19,
+    "POST /api/ai/chat-response": 20,
+    "POST /api/ai/finalize-course-plan": 25,
+    "POST /api/ai/generate-lesson": 14,
+    "POST /api/ai/generate-plan": 21,
+    "POST /api/ai/module-chat": 27,
     "POST /api/ai/module-chat-history": 2,
     "POST /api/ai/module-complete": 4,
-    "POST /api/ai/module-learning-start": 15,
-    "POST /api/ai/test-connection": 3,
+    "POST /api/ai/module-learning-start": 23,
+    "POST /api/ai/test-connection": 11,
     "PUT /api/ai/user-config": 4,
-    "POST /api/ai/welcome-message": 6,
+    "POST /api/ai/welcome-message": 14,
     "POST /api/auth/guest-login": 5,
     "POST /api/auth/login": 8,
     "POST /api/auth/logout": 2,

@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     """The secret that holds it, where it is not set."""
     default_openai_base_url: str | None = None
     default_openai_model: str = "gpt-5-mini"
+    daily_tokens_per_learner: int = Field(default=500_000, ge=0)
+    """What the platform's key pays for, each day (UTC); 0 leaves people to keys of their own."""
+    daily_tokens_per_guest: int = Field(default=100_000, ge=0)
+    daily_tokens_in_all: int = Field(default=20_000_000, ge=0)
     llm_allowed_private: Annotated[tuple[str, ...], NoDecode] = ()
     """`host:port` pairs a person may use as a model server although they are not on the public internet."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -311,6 +311,49 @@ class AIUsage(Base):
     outcome: Mapped[str] = mapped_column(String(32))
     """`ok`, or the code of the error the caller got."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class UserBudget(Base):
+    """What the platform's key paid for one person on a day (UTC), and what is taken for answers under way."""
+
+    __tablename__ = "user_budgets"
+    __table_args__ = (
+        CheckConstraint("reserved >= 0", name="reserved"),
+        Index("user_budgets_day_idx", "day"),
+    )
+
+    user_id: Mapped[str] = user_fk(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    reserved: Mapped[int] = mapped_column(BigInteger)
+    """Tokens, like `spent`."""
+    spent: Mapped[int] = mapped_column(BigInteger)
+
+
+class PlatformBudget(Base):
+    """The same for everybody together. Every question locks its day's row, for as long as a commit takes."""
+
+    __tablename__ = "platform_budgets"
+    __table_args__ = (CheckConstraint("reserved >= 0", name="reserved"),)
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    reserved: Mapped[int] = mapped_column(BigInteger)
+    spent: Mapped[int] = mapped_column(BigInteger)
+
+
+class TokenReservation(Base):
+    """Tokens taken out of both budgets for one question, until its answer is settled or its asker is dead."""
+
+    __tablename__ = "token_reservations"
+    __table_args__ = (Index("token_reservations_leased_until_idx", "leased_until"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    spender: Mapped[str] = mapped_column(String(USER_ID_LENGTH))
+    """A user's id, no foreign key: who leaves in mid-answer must not take along what is to be given back."""
+    day: Mapped[date]
+    tokens: Mapped[int] = mapped_column(BigInteger)
+    reply_id: Mapped[UUID | None]
+    """The reply it is for, whose own lease then counts too; no foreign key, for the same reason."""
+    leased_until: Mapped[datetime]
 
 
 class IdempotencyKey(Base):

@@ -1,0 +1,79 @@
+"""How many questions a second the platform's one row bears, on a Postgres that waits for its disk."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import quantiles
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from academy import migrate
+from academy.models import PlatformBudget, TokenReservation, User, UserBudget
+from ai import budget
+from dev import postgres
+from tests.budgets import budgets
+
+ASKERS, SECONDS, TOKENS, USED = 24, 20, 5_000, 3_400
+
+
+def ask_for(seconds: float, factory: sessionmaker[Session], user_id: str, day: timedelta) -> list[float]:
+    """How long each took to reserve and settle, in seconds; what the model would take is left out."""
+    took = []
+    end = time.perf_counter() + seconds
+    while (started := time.perf_counter()) < end:
+        now = datetime.now(UTC) + day
+        with factory.begin() as session:
+            mine = budget.reserve(session, user_id=user_id, tokens=TOKENS, now=now)
+        with factory.begin() as session:
+            budget.settle(session, mine, USED)
+        took.append(time.perf_counter() - started)
+    return took
+
+
+def all_ask(factory: sessionmaker[Session], *, days: int) -> list[float]:
+    """Everybody at once, on the same day, or spread over so many that nobody shares a row."""
+    people = [str(uuid4()) for _ in range(ASKERS)]
+    with factory.begin() as session:
+        session.add_all([User(id=one) for one in people])
+    with ThreadPoolExecutor(ASKERS) as pool:
+        asking = [
+            pool.submit(ask_for, SECONDS, factory, one, timedelta(days=number % days))
+            for number, one in enumerate(people)
+        ]
+    return [each for asked in asking for each in asked.result()]
+
+
+@pytest.mark.prove
+@pytest.mark.usefixtures("environment")
+def test_E5_one_row_for_everybody_bears_them_all(tmp_path: Path) -> None:
+    unbounded = budgets(learner=10**12, in_all=10**12)
+    with unbounded, postgres.running(tmp_path / "postgres", durable=True) as server:
+        migrate.upgrade(server.owner_url, app_role=postgres.APP)
+        url = server.url.replace("postgresql://", "postgresql+psycopg://")
+        engine = create_engine(url, pool_size=ASKERS, connect_args={"prepare_threshold": None})
+        factory = sessionmaker(engine)
+        took = {days: all_ask(factory, days=days) for days in (1, ASKERS)}
+        with factory.begin() as session:
+            sums = [
+                session.execute(select(func.sum(of.reserved), func.sum(of.spent))).one()
+                for of in (PlatformBudget, UserBudget)
+            ]
+            left = session.scalar(select(func.count()).select_from(TokenReservation))
+        engine.dispose()
+    print(  # noqa: T201 - the figures are what this is run for
+        f"\nE5: {ASKERS} askers, {SECONDS} s each, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        f"reserved and settled {told(took[1])} on one row, {told(took[ASKERS])} on a row each"
+    )
+    asked = sum(map(len, took.values()))
+    assert [tuple(row) for row in sums] == [(0, USED * asked)] * 2
+    assert left == 0
+
+
+def told(took: list[float]) -> str:
+    centiles = quantiles(took, n=100)
+    return f"{len(took) / SECONDS:.0f}/s (p50 {centiles[49] * 1000:.0f} ms, p99 {centiles[98] * 1000:.0f} ms)"
