@@ -67,7 +67,7 @@ class Client:
         event = http_event(method, path, query, sent, content, source_ip=self.address, scheme=self.scheme)
         response = http_response(json.loads(json.dumps(handler_for(path)(event, CONTEXT))))
         reply = Reply(response.status, response.headers, response.cookies, response.body)
-        if b'"refresh_token"' in reply.raw:
+        if reply.status < 300 and b'"refresh_token"' in reply.raw:
             leaks.remember([reply.body[name] for name in ("access_token", "refresh_token")])
         return reply
 
