@@ -73,7 +73,7 @@ class Client:
         response = http_response(json.loads(json.dumps(handler_for(path)(event, CONTEXT))))
         assert not NEVER_SENT.search(response.body), f"{method} {path} tells what nobody may know"
         reply = Reply(response.status, response.headers, response.cookies, response.body)
-        if b'"refresh_token"' in reply.raw:
+        if reply.status < 300 and b'"refresh_token"' in reply.raw:
             leaks.remember([reply.body[name] for name in ("access_token", "refresh_token")])
         return reply
 
