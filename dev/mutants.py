@@ -97,7 +97,7 @@ def _holds(name: str, guard: Guard) -> bool:
     _mutmut(copy, "run", "--max-children", CHILDREN)
     _mutmut(copy, "results")
     _mutmut(copy, "export-cicd-stats")
-    counts = json.loads((copy / "mutants" / "mutmut-cicd-stats.json").read_text())
+    counts: dict[str, int] = json.loads((copy / "mutants" / "mutmut-cicd-stats.json").read_text())
     unnoticed = counts["survived"] + counts["no_tests"] + counts["suspicious"]
     share = 100 * unnoticed / counts["total"]
     print(
