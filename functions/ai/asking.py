@@ -21,7 +21,7 @@ SECONDS = 25.0
 
 def ask(question: Callable[[llm.Model], llm.Answer[T]], *, purpose: str, user_id: str) -> llm.Answer[T]:
     """The answer of this user's model. Raises `ModelError`, `KeyUnreadable`. No transaction may be open."""
-    with session_scope() as session:
+    with session_scope(user_id) as session:
         choice = configuration.choose(session, user_id)
     return ask_this(choice, question, purpose=purpose, user_id=user_id)
 
@@ -61,5 +61,5 @@ def _record(
     logger.info("model asked", user_id=user_id, **row)
     # From a select, because the user may be gone by now: then there is nobody to keep books for.
     owner = select(User.id, *(literal(value) for value in row.values())).where(User.id == user_id)
-    with session_scope() as session:
+    with session_scope(user_id) as session:
         session.execute(insert(AIUsage).from_select(["user_id", *row], owner))

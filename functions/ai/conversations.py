@@ -45,7 +45,7 @@ def converse(
 
     `track_id` and `module` make it a talk about that module; `remark` is what the client knows besides.
     """
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         studied = _begin_module(session, owner_id, track_id, module)
         chat = open_chat(
             session,
@@ -57,7 +57,7 @@ def converse(
             switched=studied is None,
         )
         asked = ask(session, chat, words)
-        claim = Replies(session).claim(asked.reply.id)
+        claim = Replies(session).claim(asked.reply.id, owner_id=owner_id)
         if claim is None:
             raise TakenOver
         assignment = replies.assign(session, claim, chat, asked.question, owner_id=owner_id, remark=remark)
@@ -71,11 +71,11 @@ def converse(
     return Said(reply.chat_id, reply.message_content, reply.tokens_used or 0, reply.ai_model_used or "")
 
 
-def say(chat_id: UUID, answer: llm.Answer[str]) -> Said:
+def say(chat_id: UUID, answer: llm.Answer[str], *, owner_id: str) -> Said:
     """Keep what the tutor said unasked. Raises `ChatGone`."""
     message = Message(chat_id=chat_id, sender_type="ai", **replies.columns(answer))
     try:
-        with session_scope() as session:
+        with session_scope(owner_id) as session:
             Messages(session).add(message)
     except IntegrityError:
         raise ChatGone from None

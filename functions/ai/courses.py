@@ -57,7 +57,7 @@ def finalize(*, owner_id: str, track_id: UUID, session_key: str, skill_area: str
 
     Raises `NotFound`, `NoPlan`, `ModelError`.
     """
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         track = Tracks(session).get(track_id, owner_id=owner_id)
         talk = _talk(session, owner_id, track, session_key, skill_area)
         if _is_settled(track, talk):
@@ -68,7 +68,7 @@ def finalize(*, owner_id: str, track_id: UUID, session_key: str, skill_area: str
         purpose="finalize",
         user_id=owner_id,
     )
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         if _is_settled(track, talk):
             return track.modules
@@ -87,7 +87,7 @@ def start_module(*, owner_id: str, track_id: UUID, module: ModuleRef, session_ke
 
     Raises `NotFound`, `ModelError`.
     """
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         track = Tracks(session).get(track_id, owner_id=owner_id)
         found = Modules(session).get(module, track_id=track_id, owner_id=owner_id)
         chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id, module=found)
@@ -100,7 +100,7 @@ def start_module(*, owner_id: str, track_id: UUID, module: ModuleRef, session_ke
         purpose="summary",
         user_id=owner_id,
     )
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         Modules(session).begin(found.id, summary=answer.content)
         begun = Modules(session).get(found.id, owner_id=owner_id)

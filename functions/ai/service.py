@@ -23,7 +23,7 @@ def generate_plan(
     *, owner_id: str, track_id: UUID, wishes: str, session_key: str | None, chat_id: UUID | None
 ) -> tuple[CoursePlan, Said]:
     """A plan, kept with the track and said in the chat. Raises `NotFound`, `ModelError`."""
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         track = Tracks(session).get(track_id, owner_id=owner_id)
         if chat_id and not session_key:
             session_key = Chats(session).get(chat_id, owner_id=owner_id).session_key
@@ -37,16 +37,16 @@ def generate_plan(
         purpose="plan",
         user_id=owner_id,
     )
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         track.ai_generated_plan = answer.content.model_dump()
     words = llm.Answer(plans.as_markdown(answer.content), answer.model, answer.usage)
-    return answer.content, conversations.say(chat.id, words)
+    return answer.content, conversations.say(chat.id, words, owner_id=owner_id)
 
 
 def welcome(*, owner_id: str, session_key: str, track_id: UUID | None, facts: dict[str, Any]) -> Said:
     """The tutor's greeting with a first plan. Raises `NotFound`, `ModelError`."""
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         if track_id is not None:
             Tracks(session).get(track_id, owner_id=owner_id)
         chat = open_chat(session, owner_id=owner_id, session_key=session_key, track_id=track_id)
@@ -56,7 +56,7 @@ def welcome(*, owner_id: str, session_key: str, track_id: UUID | None, facts: di
         purpose="welcome",
         user_id=owner_id,
     )
-    return conversations.say(chat.id, answer)
+    return conversations.say(chat.id, answer, owner_id=owner_id)
 
 
 def generate_lesson(
@@ -65,7 +65,7 @@ def generate_lesson(
     """A lesson in Markdown, kept if it is for a module of the owner's. Raises `NotFound`, `ModelError`."""
     facts = {"lesson_title": title, "module_context": context.shortened(about)}
     if module_id is not None:
-        with session_scope() as session:
+        with session_scope(owner_id) as session:
             facts |= context.module_facts(Modules(session).get(module_id, owner_id=owner_id))
     question = prompts.ask(prompts.LESSON[content_type], facts)
     answer = ask(
@@ -74,7 +74,7 @@ def generate_lesson(
         user_id=owner_id,
     )
     if module_id is not None:
-        with session_scope() as session:
+        with session_scope(owner_id) as session:
             Modules(session).get(module_id, owner_id=owner_id)
             lesson = Lesson(
                 module_id=module_id, title=title, content_type=content_type, content=answer.content
@@ -88,7 +88,7 @@ def test_connection(
 ) -> llm.Answer[str] | AppError:
     """A word from the model that these settings name, or why there is none."""
     try:
-        with session_scope() as session:
+        with session_scope(owner_id) as session:
             choice = configuration.choose_for_test(
                 session, owner_id, api_key=api_key, base_url=base_url, model_name=model_name
             )

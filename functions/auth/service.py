@@ -67,7 +67,7 @@ def register(
         "last_name": last_name,
     }
     try:
-        with session_scope() as session:
+        with session_scope(guest_id) as session:
             user = _upgrade(session, guest_id, account) if guest_id else _add_user(session, account)
             issued = tokens.begin_login(session, user)
     except IntegrityError:
@@ -86,7 +86,7 @@ def login(*, email: str, password: str, address: str) -> Tokens:
         user = session.scalars(select(User).where(User.email_key == key, User.is_active)).one_or_none()
     if not auth.password_matches(password, user.password_hash if user else None) or user is None:
         raise BadCredentials
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         throttle.clear(session, GUESSES, f"{key} {_network(address)}")
         throttle.clear(session, GUESSES_FROM_ANYWHERE, key)
         if auth.is_outdated(user.password_hash or ""):
@@ -119,7 +119,7 @@ def change_password(user: User, *, login_id: UUID, current: str, new: str) -> No
     """Every other log-in ends. Raises `BadCredentials`, `WeakPassword`."""
     _confirm_password(user, current)
     refuse_weak(new, email=user.email or "")
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         _set_password(session, user.id, new)
         tokens.end_logins(session, user.id, but=login_id)
     logger.info("password changed", user_id=user.id)
@@ -129,7 +129,7 @@ def delete_account(user: User, *, password: str | None) -> None:
     """The account and all it owns. Raises `BadCredentials`; a guest has no password to confirm."""
     if not user.is_guest:
         _confirm_password(user, password or "")
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         session.execute(delete(User).where(User.id == user.id))
     logger.info("account deleted", user_id=user.id, was_guest=user.is_guest)
 
@@ -166,11 +166,11 @@ def _upgrade(session: Session, guest_id: str, account: dict[str, str]) -> User:
 
 
 def _confirm_password(user: User, password: str) -> None:
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         throttle.count(session, GUESSES, user.id)
     if not auth.password_matches(password, user.password_hash):
         raise BadCredentials
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         throttle.clear(session, GUESSES, user.id)
 
 

@@ -17,13 +17,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from academy import config
-from academy.db import session_scope
 from academy.models import Chat, ChatSession, Message
 from dev.sam import TEMPLATE, Template
 from tests.e2e.crowd import CANARY, Person
 from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.gateway import serving
+from tests.roles import looking
 
 PEOPLE, QUESTIONS, KILLS = 100, 5, 20
 SECONDS_BETWEEN_KILLS = (5.0, 11.0)
@@ -119,7 +119,7 @@ def stored() -> list[tuple[str, str, str, str]]:
         .where(question.sender_type == "user")
         .order_by(question.position)
     )
-    with session_scope() as session:
+    with looking() as session:
         return [(row[0], row[1], row[2], row[3]) for row in session.execute(query)]
 
 

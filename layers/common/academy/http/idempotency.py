@@ -48,6 +48,8 @@ class Claim:
 
     scope: str
     key: str
+    owner_id: str | None
+    """Nobody's where the caller has no account."""
 
     @property
     def context(self) -> str:
@@ -78,7 +80,8 @@ async def claim(
         return
     if not SANE_KEY.fullmatch(idempotency_key):
         raise BadKey("Idempotency-Key takes 1 to 255 visible ASCII characters, best a UUID.")
-    mine = Claim(user.id if user else _anonymous(request, address), idempotency_key)
+    owner_id = user.id if user else None
+    mine = Claim(owner_id or _anonymous(request, address), idempotency_key, owner_id)
     body = await request.body()
     fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
     if _insert(session, mine, fingerprint):
@@ -110,7 +113,7 @@ def forget(request: Request) -> None:
     mine: Claim | None = getattr(request.state, "claim", None)
     if mine is None or not getattr(request.state, "let_go", False):
         return
-    with session_scope() as session:
+    with session_scope(mine.owner_id) as session:
         session.execute(delete(IdempotencyKey).where(_is(mine)))
 
 

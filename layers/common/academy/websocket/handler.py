@@ -104,7 +104,7 @@ def _message(connection_id: str, body: str, on_message: OnMessage) -> None:
             _check_login(session, connection)
             throttle.count(session, FRAMES, connection.user_id)
         # A frame that is refused has been counted all the same.
-        with session_scope() as session:
+        with session_scope(connection.user_id) as session:
             answer = on_message(body, connection, session)
         _deliver(connection, answer)
     except AppError as error:
