@@ -28,9 +28,10 @@ UP_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where the application connects and as whom the schema changes; `place` is for people."""
+    """Where the application and its sweeper connect, as whom the schema changes; `place` is for people."""
 
     url: str
+    sweeper_url: str | None
     owner_url: str
     place: str
 
@@ -44,17 +45,17 @@ def ready(env: Mapping[str, str], address: str = LOOPBACK) -> Iterator[Database]
         yield database
         return
     with _ours(address) as server:
-        database = Database(
-            server.url, server.owner_url, f"Postgres at 127.0.0.1:{server.port}, data in {server.home}"
-        )
+        place = f"Postgres at 127.0.0.1:{server.port}, data in {server.home}"
+        database = Database(server.url, server.sweeper_url, server.owner_url, place)
         migrate(database)
         yield database
 
 
 def migrate(database: Database) -> None:
     owner, app = make_url(database.owner_url).username, make_url(database.url).username
+    sweeper = make_url(database.sweeper_url).username if database.sweeper_url else None
     try:
-        upgrade(database.owner_url, app if app != owner else None)
+        upgrade(database.owner_url, app if app != owner else None, sweeper)
     except (SQLAlchemyError, CommandError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise Trouble(
@@ -66,11 +67,16 @@ def migrate(database: Database) -> None:
 def _given(env: Mapping[str, str]) -> Database:
     settings = environment.checked({"SECRET_KEY": "not needed here" * 4, **env})
     url = settings.database_url.get_secret_value()
-    owner = settings.migration_database_url
+    owner, sweeper = settings.migration_database_url, settings.sweeper_database_url
     environment.check_database(url)
     target = make_url(url)
     place = f"DATABASE_URL, {target.host or 'localhost'}:{target.port or 5432}/{target.database or ''}"
-    return Database(url, owner.get_secret_value() if owner else url, place)
+    return Database(
+        url,
+        sweeper.get_secret_value() if sweeper else None,
+        owner.get_secret_value() if owner else url,
+        place,
+    )
 
 
 @contextmanager
@@ -93,7 +99,8 @@ def up(env: Mapping[str, str]) -> None:
         return
     server = postgres.attach(POSTGRES) or _start_in_background()
     print(f"Postgres is up; its data is in {server.home}. `make stop-all` ends it.")
-    print(f"DATABASE_URL={_plain(server.url)}\nMIGRATION_DATABASE_URL={_plain(server.owner_url)}")
+    print(f"DATABASE_URL={_plain(server.url)}\nSWEEPER_DATABASE_URL={_plain(server.sweeper_url)}")
+    print(f"MIGRATION_DATABASE_URL={_plain(server.owner_url)}")
 
 
 def _plain(url: str) -> str:

@@ -25,7 +25,7 @@ from dev.local import LOOPBACK, is_held, kept_secret
 from dev.trouble import Trouble
 from dev.unprivileged import Identity, identity
 
-SUPERUSER, OWNER, APP = "postgres", "academy_owner", "academy_app"
+SUPERUSER, OWNER, APP, SWEEPER = "postgres", "academy_owner", "academy_app", "academy_sweeper"
 DATABASE = "academy"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -44,7 +44,7 @@ SETTINGS = {
 # Who may log in where others reach it, too: from their network, never the superuser.
 ADMITTED = f"""\
 host all all {LOOPBACK}/32 scram-sha-256
-host {DATABASE} {OWNER},{APP} samenet scram-sha-256
+host {DATABASE} {OWNER},{APP},{SWEEPER} samenet scram-sha-256
 """
 # For tests: what they write is worth nothing after a crash.
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -56,7 +56,7 @@ class PostgresError(Trouble):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running Postgres: the application's URL, the schema owner's, and the superuser's for setup."""
+    """A running Postgres: the URLs of the application, its sweeper, the schema's owner, and the superuser."""
 
     port: int
     password: str
@@ -65,6 +65,10 @@ class Server:
     @property
     def url(self) -> str:
         return self.url_for(APP)
+
+    @property
+    def sweeper_url(self) -> str:
+        return self.url_for(SWEEPER)
 
     @property
     def owner_url(self) -> str:
@@ -264,7 +268,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", server: Server) -> Non
 def _prepare(server: Server) -> None:
     with server.connect(database="postgres") as connection:
         known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
-        for role in {OWNER, APP} - known:
+        for role in {OWNER, APP, SWEEPER} - known:
             statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
             connection.execute(statement.format(sql.Identifier(role), sql.Literal(server.password)))
         for name, limit in SESSION_LIMITS.items():

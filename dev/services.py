@@ -64,6 +64,8 @@ def running(settings: Mapping[str, str], address: str = LOOPBACK) -> Iterator[Se
         completed = dict(settings)
         stored = resources.enter_context(database.ready(completed, address))
         completed["DATABASE_URL"] = stored.url
+        if stored.sweeper_url:
+            completed["SWEEPER_DATABASE_URL"] = stored.sweeper_url
         endpoint = resources.enter_context(aws.running(address))
         model = with_tutor(completed, resources, address)
         environment.checked(completed)

@@ -4,12 +4,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 import academy.aws
@@ -17,7 +19,7 @@ from academy import config, db, migrate
 from academy.models import Base, User
 from dev import aws, postgres
 from dev.sam import TEMPLATE, Template
-from tests import leaks
+from tests import leaks, roles
 from tests.canaries import PLATFORM_KEY, SECRET
 from tests.client import Client
 from tests.factories import a_key_file, a_login_of, a_user
@@ -45,7 +47,7 @@ def _end_with(starter: int) -> None:
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
     """A Postgres of this test process, migrated."""
     with postgres.running(tmp_path_factory.mktemp("postgres"), durable=False) as server:
-        migrate.upgrade(server.owner_url, app_role=postgres.APP)
+        migrate.upgrade(server.owner_url, app_role=postgres.APP, sweeper_role=postgres.SWEEPER)
         yield server
         leaked = [*leaks.found((server.home / "postgres.log").read_text(errors="replace"))]
         assert leaked == [], "Something secret is in the database's log (D8)."
@@ -95,6 +97,7 @@ def environment(
         **aws_settings,
         WEBSOCKET_MANAGEMENT_URL=switchboard.url,
         DATABASE_URL=database.url,
+        SWEEPER_DATABASE_URL=database.sweeper_url,
         DATABASE_POOL_SIZE="24",
         SECRET_KEY=SECRET,
         KEY_FILE=str(key_file),
@@ -111,34 +114,52 @@ def environment(
     db.engine().dispose()
 
 
+@pytest.fixture(scope="session")
+def superuser(environment: None, database: postgres.Server) -> Iterator[Engine]:
+    """The tests' own way into the database, where no policy hides anything."""
+    engine = db.make_engine(SecretStr(database.superuser_url))
+    roles.looks.configure(bind=engine)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
-def transaction(environment: None) -> Iterator[Connection]:
-    """Everything the platform commits during a test, undone after it."""
-    factory = db.session_factory()
-    with db.engine().connect() as connection:
+def transaction(superuser: Engine) -> Iterator[Connection]:
+    """Everything the platform commits during a test, undone after it; it sees everything itself."""
+    played = {
+        db.session_factory(): postgres.APP,
+        db.sweeper_factory(): postgres.SWEEPER,
+        roles.looks: "none",
+    }
+    binds = {factory: factory.kw["bind"] for factory in played}
+    shared = roles.Roles()
+    with superuser.connect() as connection, ExitStack() as stack:
         outer = connection.begin()
-        factory.configure(bind=connection, join_transaction_mode="create_savepoint")
+        for factory, role in played.items():
+            factory.configure(bind=connection, join_transaction_mode="create_savepoint")
+            stack.enter_context(shared.played(factory, role))
         yield connection
-        factory.configure(bind=db.engine(), join_transaction_mode="conditional_savepoint")
+        for factory, bind in binds.items():
+            factory.configure(bind=bind, join_transaction_mode="conditional_savepoint")
         outer.rollback()
 
 
 @pytest.fixture
 def session(transaction: Connection) -> Iterator[Session]:
     """A look into the database, from inside the test's transaction."""
-    with db.session_factory()() as session:
+    with roles.looks() as session:
         yield session
 
 
 @pytest.fixture
-def session_of_its_own(environment: None) -> Iterator[Session]:
+def session_of_its_own(superuser: Engine) -> Iterator[Session]:
     """A look at what is committed."""
-    with db.session_factory()() as session:
+    with roles.looks() as session:
         yield session
 
 
 @pytest.fixture
-def committed(environment: None, database: postgres.Server) -> Iterator[None]:
+def committed(superuser: Engine, database: postgres.Server) -> Iterator[None]:
     """For races: real commits on many connections, and every table emptied afterwards."""
     yield
     tables = ", ".join(table.name for table in Base.metadata.sorted_tables)

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from academy import auth
-from academy.db import session_scope
 from academy.models import Base, Chat, ChatSession, Login, Message, Module, Track, User
+from tests.roles import looking
 
 Row = TypeVar("Row", bound=Base)
 
@@ -41,7 +41,7 @@ def a_key_file(path: Path, **keys: str) -> Path:
 
 
 def _add(row: Row) -> Row:
-    with session_scope() as session:
+    with looking() as session:
         session.add(row)
     return row
 

@@ -8,19 +8,19 @@ from uuid import UUID
 
 from sqlalchemy import func, select, update
 
-from academy.db import session_scope
 from academy.models import Message
 from tests.deliveries import deliver
+from tests.roles import looking
 
 
 def said() -> list[tuple[str, str, str]]:
     query = select(Message.sender_type, Message.message_content, Message.status).order_by(Message.position)
-    with session_scope() as session:
+    with looking() as session:
         return [(row[0], row[1], row[2]) for row in session.execute(query)]
 
 
 def change_reply(**values: Any) -> None:
-    with session_scope() as session:
+    with looking() as session:
         session.execute(update(Message).where(Message.sender_type == "ai").values(**values))
 
 
@@ -54,6 +54,6 @@ def wait_for_background() -> None:
 
 
 def reply_ids() -> Sequence[UUID]:
-    with session_scope() as session:
+    with looking() as session:
         query = select(Message.id).where(Message.sender_type == "ai").order_by(Message.position)
         return session.scalars(query).all()

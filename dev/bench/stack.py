@@ -29,11 +29,12 @@ def running() -> Iterator[Running]:
     with ExitStack() as resources:
         folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
         server = resources.enter_context(postgres.running(folder))
-        upgrade(server.owner_url, app_role=postgres.APP)
+        upgrade(server.owner_url, app_role=postgres.APP, sweeper_role=postgres.SWEEPER)
         listening = resources.enter_context(services.listen_on(0))
         port = listening.getsockname()[1]
         settings = environment.with_defaults({"SECRET_KEY": "only for benchmarks " * 2}, port)
         settings["DATABASE_URL"] = server.url
+        settings["SWEEPER_DATABASE_URL"] = server.sweeper_url
         endpoint = resources.enter_context(aws.running())
         services.with_tutor(settings, resources)
         gateway = supervisor.launched(supervisor.Stack(listening, settings, endpoint))

@@ -84,8 +84,10 @@ def _timed(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def _execute(connection: "psycopg.Connection[Any]", statements: list[str]) -> None:
-    for statement in statements:
-        connection.execute(statement.encode()).fetchall()
+    # One transaction: the first of them says whose rows the others see.
+    with connection.transaction():
+        for statement in statements:
+            connection.execute(statement.encode()).fetchall()
 
 
 def _statements(bench: Bench, path: str) -> list[str]:
@@ -129,6 +131,6 @@ def _guest(runtime: Emulator, server: postgres.Server) -> str:
     """The token of somebody with many tracks."""
     event = http_event("POST", "/api/auth/guest-login", "", {}, None, source_ip="203.0.113.7", scheme="https")
     answer = runtime.invoke("AuthFunction", event).result(SECONDS)
-    with server.connect(postgres.OWNER) as connection:
+    with server.connect() as connection:
         connection.execute(FILL.encode(), {"tracks": TRACKS, "modules": MODULES})
     return str(json.loads(answer["body"])["access_token"])

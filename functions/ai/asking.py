@@ -75,7 +75,7 @@ def ask_this(
 
 def _reserve(user_id: str, tokens: int, reply_id: UUID | None) -> Reservation:
     try:
-        with session_scope() as session:
+        with session_scope(user_id) as session:
             return budget.reserve(
                 session, user_id=user_id, tokens=tokens, now=datetime.now(UTC), reply_id=reply_id
             )
@@ -111,7 +111,7 @@ class _Entry:
         logger.info("model asked", user_id=self.user_id, **row)
         # From a select, because the user may be gone by now: then there is nobody to keep books for.
         owner = select(User.id, *(literal(value) for value in row.values())).where(User.id == self.user_id)
-        with session_scope() as session:
+        with session_scope(self.user_id) as session:
             session.execute(insert(AIUsage).from_select(["user_id", *row], owner))
             if self.reservation:
                 budget.settle(session, self.reservation, usage.total)
@@ -119,5 +119,5 @@ class _Entry:
     def give_back(self) -> None:
         """For a question that ended by a fault of ours, before anybody counted its tokens."""
         if self.reservation:
-            with session_scope() as session:
+            with session_scope(self.user_id) as session:
                 budget.settle(session, self.reservation, 0)

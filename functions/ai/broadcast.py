@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from uuid import UUID
 
 from academy.db import session_scope
 from academy.errors import AppError
@@ -33,7 +32,7 @@ class Broadcast:
         self._renew = renew
         asker = Address(job.connection_id, job.session_key) if job.connection_id else None
         keys = (job.session_key, chat.session.key)
-        self._sockets = Audience(chat.session.user_id, keys, asker=asker)
+        self._sockets = Audience(job.owner_id, keys, asker=asker)
         self._sockets.refresh()
         self._recent: deque[list[Frame]] = deque([[]], maxlen=REMEMBERED)
 
@@ -53,7 +52,7 @@ class Broadcast:
         self._sockets.refresh(*(frame for second in self._recent for frame in second))
         self._sockets.push(frame)
         self._sockets.insist()
-        _note_announced(self._job.reply_id)
+        _note_announced(self._job)
 
 
 def end_of(reply: Message) -> Frame:
@@ -63,6 +62,6 @@ def end_of(reply: Message) -> Frame:
     return AiResponse.of(reply)
 
 
-def _note_announced(reply_id: UUID) -> None:
-    with session_scope() as session:
-        Replies(session).mark_announced(reply_id)
+def _note_announced(job: ReplyJob) -> None:
+    with session_scope(job.owner_id) as session:
+        Replies(session).mark_announced(job.reply_id)

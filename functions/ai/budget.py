@@ -7,6 +7,7 @@ belongs to the day it was made on. Each function wants a short transaction of it
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
@@ -84,22 +85,27 @@ def settle(session: Session, reservation: Reservation, tokens: int) -> None:
     _charge_platform(session, reservation.day, held, tokens)
 
 
-def give_back_abandoned(session: Session, limit: int) -> int:
-    """Give back what the dead have reserved; how many reservations that were."""
+def abandoned(session: Session, limit: int) -> Sequence[UUID]:
+    """What the dead have reserved."""
     is_being_written = exists().where(
         Message.id == TokenReservation.reply_id,
         Message.status == "streaming",
         Message.leased_until > func.now(),
     )
-    abandoned = (
+    query = select(TokenReservation.id).where(TokenReservation.leased_until < func.now(), ~is_being_written)
+    return session.scalars(query.limit(limit)).all()
+
+
+def give_back(session: Session, reservations: Sequence[UUID]) -> int:
+    """Give reservations back that nobody has settled meanwhile; how many those were."""
+    still_there = (
         select(TokenReservation.id)
-        .where(TokenReservation.leased_until < func.now(), ~is_being_written)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=TokenReservation)
+        .where(TokenReservation.id.in_(reservations))
+        .with_for_update(skip_locked=True)
     )
     statement = (
         delete(TokenReservation)
-        .where(TokenReservation.id.in_(abandoned))
+        .where(TokenReservation.id.in_(still_there))
         .returning(TokenReservation.spender, TokenReservation.day, TokenReservation.tokens)
     )
     rows = session.execute(statement).all()

@@ -82,7 +82,7 @@ def save(user_id: str, changes: dict[str, Any]) -> View:
     Raises `UnsafeUrl`, `SecretsUnavailable`, and `Conflict` if the base URL changed while a key was sealed.
     """
     new_key = _sealed(user_id, changes)
-    with session_scope() as session:
+    with session_scope(user_id) as session:
         # Two may save for the first time at once: who comes second changes what the first saved.
         session.execute(insert(AIConfiguration).values(user_id=user_id).on_conflict_do_nothing())
         row = session.get_one(AIConfiguration, user_id, with_for_update=True)
@@ -120,7 +120,7 @@ def _assign(row: AIConfiguration, changes: dict[str, Any]) -> None:
 
 def _stored(user_id: str) -> AIConfiguration:
     """This person's row, or a new one; part of no session any more."""
-    with session_scope() as session:
+    with session_scope(user_id) as session:
         return session.get(AIConfiguration, user_id) or AIConfiguration(user_id=user_id)
 
 

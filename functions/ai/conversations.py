@@ -48,7 +48,7 @@ def converse(
     `track_id` and `module` make it a talk about that module; `remark` is what the client knows besides;
     the same `repetition` is the same message. The reply is committed with the caller's `session`.
     """
-    with session_scope() as asking:
+    with session_scope(owner_id) as asking:
         studied = _begin_module(asking, owner_id, track_id, module)
         chat = open_chat(
             asking,
@@ -60,7 +60,7 @@ def converse(
             switched=studied is None,
         )
         asked = ask(asking, chat, words, client_message_id=repetition)
-        claim = Replies(asking).claim(asked.reply.id)
+        claim = Replies(asking).claim(asked.reply.id, owner_id=owner_id)
         if claim is None:
             raise TakenOver
         assignment = replies.assign(asking, claim, chat, asked.question, owner_id=owner_id, remark=remark)

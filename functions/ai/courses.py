@@ -57,7 +57,7 @@ def finalize(*, owner_id: str, track_id: UUID, session_key: str, skill_area: str
 
     Raises `NotFound`, `NoPlan`, `ModelError`.
     """
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         talk = _talk(session, owner_id, track, session_key, skill_area)
         if _is_settled(track, talk):
@@ -69,7 +69,7 @@ def finalize(*, owner_id: str, track_id: UUID, session_key: str, skill_area: str
         purpose="finalize",
         user_id=owner_id,
     )
-    with session_scope() as session:
+    with session_scope(owner_id) as session:
         track = Tracks(session).get(track_id, owner_id=owner_id, lock=True)
         if _is_settled(track, talk):
             return track.modules
@@ -90,7 +90,7 @@ def start_module(
 
     Raises `NotFound`, `ModelError`.
     """
-    with session_scope() as asking:
+    with session_scope(owner_id) as asking:
         track = Tracks(asking).get(track_id, owner_id=owner_id, lock=True)
         found = Modules(asking).get(module, track_id=track_id, owner_id=owner_id)
         chat = open_chat(asking, owner_id=owner_id, session_key=session_key, track_id=track_id, module=found)

@@ -90,7 +90,7 @@ class Draft:
     def _keep(self) -> None:
         shown = len(self.text) - sum(map(len, self._unseen))
         try:
-            with session_scope() as session:
+            with session_scope(self._claim.owner_id) as session:
                 stop = Replies(session).keep(self._claim, self.text[:shown], self.next_seq)
         except SQLAlchemyError as error:
             if not is_outage(error):

@@ -45,5 +45,5 @@ def _seal_anew(key: str, old: bytes, user_id: str, key_origin: str) -> None:
         return  # the old one opened, and will the next time
     # Unless its owner has saved another one meanwhile.
     unchanged = (AIConfiguration.user_id == user_id, AIConfiguration.sealed_key == old)
-    with session_scope() as session:
+    with session_scope(user_id) as session:
         session.execute(update(AIConfiguration).where(*unchanged).values(sealed_key=sealed))

@@ -85,7 +85,7 @@ def write(
 
 def abandon(claim: Claim) -> None:
     """Give a reply up, so that the same words can be asked again at once."""
-    with session_scope() as session:
+    with session_scope(claim.owner_id) as session:
         Replies(session).settle(claim, status="failed")
 
 
@@ -117,7 +117,7 @@ def _answer(prompt: Sequence[llm.Message], model: llm.Model, draft: Draft, secon
 
 
 def _settle(claim: Claim, given: Session | None = None, **values: Any) -> Message:
-    with nullcontext(given) if given else session_scope() as session:
+    with nullcontext(given) if given else session_scope(claim.owner_id) as session:
         if settled := Replies(session).settle(claim, **values):
             return settled
         is_gone = Replies(session).find(claim.reply_id) is None

@@ -35,7 +35,7 @@ def generate_plan(
     chat_id: UUID | None,
 ) -> tuple[CoursePlan, Said]:
     """A plan, kept with the track and said in the chat. Raises `NotFound`, `ModelError`."""
-    with session_scope() as asking:
+    with session_scope(owner_id) as asking:
         track = Tracks(asking).get(track_id, owner_id=owner_id, lock=True)
         if chat_id and not session_key:
             session_key = Chats(asking).get(chat_id, owner_id=owner_id).session_key
@@ -60,7 +60,7 @@ def welcome(
     session: Session, *, owner_id: str, session_key: str, track_id: UUID | None, facts: dict[str, Any]
 ) -> Said:
     """The tutor's greeting with a first plan. Raises `NotFound`, `ModelError`."""
-    with session_scope() as asking:
+    with session_scope(owner_id) as asking:
         if track_id is not None:
             Tracks(asking).get(track_id, owner_id=owner_id, lock=True)
         chat = open_chat(asking, owner_id=owner_id, session_key=session_key, track_id=track_id)
@@ -80,7 +80,7 @@ def generate_lesson(
     """A lesson in Markdown, kept if it is for a module of the owner's. Raises `NotFound`, `ModelError`."""
     facts = {"lesson_title": title, "module_context": context.shortened(about)}
     if module_id is not None:
-        with session_scope() as asking:
+        with session_scope(owner_id) as asking:
             facts |= context.module_facts(Modules(asking).get(module_id, owner_id=owner_id))
     question = prompts.ask(prompts.LESSON[content_type], facts)
     answer = ask(

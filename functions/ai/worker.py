@@ -86,13 +86,13 @@ def _work(record: SQSRecord, lambda_context: Any) -> None:
 
 def _make(delivery: Delivery, seconds: float) -> None:
     job = delivery.job
-    with session_scope() as session:
-        claim = Replies(session).claim(job.reply_id)
+    with session_scope(job.owner_id) as session:
+        claim = Replies(session).claim(job.reply_id, owner_id=job.owner_id)
         found = Replies(session).find(job.reply_id)
         if found is None:
             return  # deleted, with its chat
         reply, question, chat = found
-        assignment = claim and replies.assign(session, claim, chat, question, owner_id=chat.session.user_id)
+        assignment = claim and replies.assign(session, claim, chat, question, owner_id=job.owner_id)
         has_to_be_shown = reply.status not in UNFINISHED and Replies(session).claim_end(reply.id)
     if assignment:
         broadcast = Broadcast(job, chat, delivery.renew)
@@ -117,7 +117,7 @@ def _written(assignment: Assignment, broadcast: Broadcast, reply: Message, secon
 def _give_up(delivery: Delivery) -> None:
     """Fail a reply after the last try, and say so."""
     job = delivery.job
-    with session_scope() as session:
+    with session_scope(job.owner_id) as session:
         Replies(session).fail(job.reply_id)
         found = Replies(session).find(job.reply_id)
     if found:

@@ -131,7 +131,7 @@ def change_password(user: User, *, login_id: UUID, current: str, new: str) -> No
     """Every other log-in ends. Raises `BadCredentials`, `WeakPassword`."""
     _confirm_password(user, current)
     refuse_weak(new, email=user.email or "")
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         _set_password(session, user.id, new)
         tokens.end_logins(session, user.id, but=login_id)
     logger.info("password changed", user_id=user.id)
@@ -141,7 +141,7 @@ def delete_account(user: User, *, password: str | None) -> None:
     """The account and all it owns. Raises `BadCredentials`; a guest has no password to confirm."""
     if not user.is_guest:
         _confirm_password(user, password or "")
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         Tracks(session).hold_all(owner_id=user.id)
         session.execute(delete(User).where(User.id == user.id))
     logger.info("account deleted", user_id=user.id, was_guest=user.is_guest)
@@ -181,11 +181,11 @@ def _upgrade(session: Session, guest_id: str, account: dict[str, str]) -> User:
 
 
 def _confirm_password(user: User, password: str) -> None:
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         throttle.count(session, GUESSES, user.id)
     if not auth.password_matches(password, user.password_hash):
         raise BadCredentials
-    with session_scope() as session:
+    with session_scope(user.id) as session:
         throttle.clear(session, GUESSES, user.id)
 
 

@@ -37,6 +37,7 @@ def say(session: Session, connection: Connection, words: Words) -> Answer:
         return Answer(to_asker=[accepted])
     job = ReplyJob(
         reply_id=asked.reply.id,
+        owner_id=connection.user_id,
         chat_id=chat.id,
         lane=chat.lane,
         session_key=connection.session_key,

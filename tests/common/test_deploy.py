@@ -13,7 +13,7 @@ from academy import aws, config, deploy, migrate, vault
 from dev import postgres
 from tests import cloudformation
 
-APP = "app_of_a_deployment"
+APP, SWEEPER = "app_of_a_deployment", "sweeper_of_a_deployment"
 Deployed = Callable[..., dict[str, Any]]
 
 
@@ -38,6 +38,7 @@ def settings(
     monkeypatch.setenv("MIGRATION_DATABASE_URL", owner.render_as_string())
     monkeypatch.setenv("MIGRATION_PASSWORD_ARN", arn)
     monkeypatch.setenv("DATABASE_URL", owner.set(username=APP).render_as_string())
+    monkeypatch.setenv("SWEEPER_DATABASE_URL", owner.set(username=SWEEPER).render_as_string())
     config.settings.cache_clear()
     vault.forget()
     yield monkeypatch
@@ -60,7 +61,7 @@ def deployed(settings: pytest.MonkeyPatch) -> Iterator[Deployed]:
         yield deployed
 
 
-def test_a_deployment_makes_the_role_and_the_schema_and_does_so_twice_without_harm(
+def test_a_deployment_makes_the_roles_and_the_schema_and_does_so_twice_without_harm(
     deployed: Deployed, server: postgres.Server
 ) -> None:
     first, again = deployed("Create"), deployed("Update")
@@ -71,8 +72,13 @@ def test_a_deployment_makes_the_role_and_the_schema_and_does_so_twice_without_ha
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
         with pytest.raises(errors.InsufficientPrivilege):
             connection.execute("ALTER TABLE users ADD COLUMN colour text")
-        found = connection.execute("SELECT pg_has_role(%s, 'rds_iam', 'member')", [APP]).fetchone()
-    assert found == (True,)
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(SWEEPER)))
+        assert connection.execute("SELECT count(id) FROM chat_messages").fetchone() == (0,)
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("SELECT message_content FROM chat_messages")
+        for role in (APP, SWEEPER):
+            found = connection.execute("SELECT pg_has_role(%s, 'rds_iam', 'member')", [role]).fetchone()
+            assert found == (True,)
 
 
 def test_a_deployment_that_is_taken_back_leaves_a_newer_schema_alone(

@@ -52,7 +52,8 @@ def test_a_killed_supervisor_leaves_nothing_behind(checkout: Checkout) -> None:
 
 def test_the_database_alone_comes_up_keeps_its_data_is_reset_and_stops(checkout: Checkout) -> None:
     up = checkout.run("dev.database", "up")
-    assert "DATABASE_URL=postgresql://academy_app:" in up.stdout, up.stderr
+    for name, role in {"": "app", "SWEEPER_": "sweeper", "MIGRATION_": "owner"}.items():
+        assert f"\n{name}DATABASE_URL=postgresql://academy_{role}:" in up.stdout, up.stderr
     assert "The schema is up to date" in checkout.run("dev.database", "migrate").stdout
 
     refused = checkout.run("dev.database", "reset")

@@ -108,6 +108,7 @@ def settings(database: postgres.Server, template: Template, tutor: str) -> dict[
     owner = make_url(database.superuser_url).set(password=None, database=postgres.DATABASE)
     return {
         "DATABASE_URL": database.url,
+        "SWEEPER_DATABASE_URL": database.sweeper_url,
         "MIGRATION_DATABASE_URL": owner.render_as_string(),
         "MIGRATION_PASSWORD_ARN": secret("owner", username="postgres", password=database.password),
         "SECRET_KEYS_ARN": secret("keys", current="c" * 64, previous="p" * 64),

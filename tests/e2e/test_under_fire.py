@@ -17,7 +17,6 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import aliased
 
 from academy import config
-from academy.db import session_scope
 from academy.models import Chat, ChatSession, Message, TokenReservation
 from ai import sweeper
 from dev.sam import TEMPLATE, Template
@@ -29,6 +28,7 @@ from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.gateway import serving
 from tests.replies import in_seconds
+from tests.roles import looking
 from tests.tiers import only_in_full, report
 
 PEOPLE, QUESTIONS, KILLS = 100, 5, 20
@@ -125,13 +125,13 @@ def stored() -> list[tuple[str, str, str, str]]:
         .where(question.sender_type == "user")
         .order_by(question.position)
     )
-    with session_scope() as session:
+    with looking() as session:
         return [(row[0], row[1], row[2], row[3]) for row in session.execute(query)]
 
 
 def give_back_what_the_killed_held() -> None:
     """What the sweeper does within two minutes, without waiting for them."""
-    with session_scope() as session:
+    with looking() as session:
         session.execute(update(TokenReservation).values(leased_until=in_seconds(-1)))
     sweeper.handler(scheduled_event(), context())
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Connection
 
 from academy import config
 from academy.llm import dialect
@@ -11,6 +12,20 @@ from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.replies import wait_for_background
 from tests.sockets import Socket, Switchboard
+from tests.walls import no_owner_clauses, take_down_policies
+
+
+@pytest.fixture(params=["both walls", "owner clauses alone", "policies alone"])
+def walls(request: pytest.FixtureRequest, transaction: Connection) -> Iterator[None]:
+    """What keeps people apart: one of the two is enough."""
+    if request.param == "policies alone":
+        with no_owner_clauses() as robbed:
+            yield
+        assert robbed, "there was no clause to forget"
+        return
+    if request.param == "owner clauses alone":
+        take_down_policies(transaction)
+    yield
 
 
 @pytest.fixture

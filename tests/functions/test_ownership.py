@@ -7,14 +7,19 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
+from sqlalchemy.orm import Session
 
+from academy import auth
 from academy.http.dependencies import PUBLIC_ROUTES
-from academy.models import Base, User
+from academy.models import Base, Chat, Login, User
+from academy.repositories.chats import LECTURE
 from dev.local import ROOT
 from tests.client import Client, Reply
 from tests.conftest import Api
-from tests.factories import Course, a_course, a_guest, a_user
+from tests.factories import PASSWORD, Course, a_course, a_guest, a_user
+from tests.fakes import ScriptedModel
+from tests.walls import no_owner_clauses, take_down_policies
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 OWNED = ("track_id", "module_id", "chat_id")
@@ -97,8 +102,10 @@ def mine(user: User) -> Course:
 
 
 def the_same(reply: Reply, other: Reply) -> bool:
-    def without_id(one: Reply) -> Any:
-        return {name: value for name, value in one.body.items() if name != "request_id"}
+    """Byte for byte, but for the request's own id."""
+
+    def without_id(one: Reply) -> bytes:
+        return one.raw.replace(one.body["request_id"].encode(), b"")
 
     return reply.status == other.status and without_id(reply) == without_id(other)
 
@@ -122,8 +129,9 @@ def test_the_matrix_knows_every_id_that_a_route_takes() -> None:
     assert ids - {"session_id"} == set(OWNED) == {target.name for target in TARGETS}
 
 
+@pytest.mark.usefixtures("walls")
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_B1_what_is_somebody_elses_is_not_there(
+def test_B1_B3_what_is_somebody_elses_is_not_there(
     target: Target, api: Api, user: User, mine: Course, transaction: Connection
 ) -> None:
     strangers = [a_course(a_user()), a_course(a_guest())]
@@ -136,23 +144,131 @@ def test_B1_what_is_somebody_elses_is_not_there(
     assert rows(transaction) == before
 
 
+@pytest.mark.usefixtures("walls")
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_B1_what_was_deleted_is_not_there(target: Target, api: Api, user: User, mine: Course) -> None:
+def test_B1_B3_what_was_deleted_is_not_there(
+    target: Target, api: Api, user: User, mine: Course, transaction: Connection
+) -> None:
     deleted = a_course(user)
     client = api(user)
     assert client.delete(f"/api/tracks/{deleted.track.id}").status == 200
+    before = rows(transaction)
     nobodys = send(client, target, mine.ids, str(uuid4()))
     assert the_same(send(client, target, mine.ids, deleted.ids[target.name]), nobodys)
+    assert rows(transaction) == before
+
+
+SESSION_ROUTES = (
+    ("PUT", "/api/chat/sessions/{}/status", {"status": "paused"}),
+    ("GET", "/api/chat/sessions/{}/chats", None),
+    ("POST", "/api/chat/chats", {"session_id": "{}"}),
+)
+
+
+@pytest.mark.usefixtures("walls")
+@pytest.mark.parametrize(("method", "path", "body"), SESSION_ROUTES)
+def test_B1_B3_a_session_of_somebody_else_is_not_there(
+    method: str, path: str, body: Any, api: Api, user: User, transaction: Connection
+) -> None:
+    strangers = [a_course(owner, key=str(uuid4())) for owner in (a_user(), a_guest())]
+    client = api(user)
+    before = rows(transaction)
+
+    def ask(key: str) -> Reply:
+        sent = {name: value.format(key) for name, value in body.items()} if body else None
+        return client.request(method, path.format(key), sent)
+
+    nobodys = ask(str(uuid4()))
+    assert (nobodys.status, nobodys.code) == (404, "not_found")
+    for stranger in strangers:
+        assert the_same(ask(stranger.chat_session.key), nobodys)
+    assert rows(transaction) == before
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_B3_without_either_wall_this_matrix_would_see_it(
+    target: Target, api: Api, user: User, model: ScriptedModel, transaction: Connection
+) -> None:
+    model.reset()
+    victim = a_course(a_user(), key=FILLERS["session_id"])
+    if "/module-chat" in target.path:
+        about = {"chat_type": LECTURE, "module_id": victim.module.id}
+        transaction.execute(update(Chat).where(Chat.id == victim.chat.id).values(about))
+    client = api(user)
+    with no_owner_clauses():
+        before = rows(transaction)
+        assert send(client, target, victim.ids, victim.ids[target.name]).status == 404
+        assert rows(transaction) == before
+        take_down_policies(transaction)
+        leaked = send(client, target, victim.ids, victim.ids[target.name])
+    # What a module or a talk is not ready for is told to those alone who may know it.
+    assert leaked.status in {200, 201} or leaked.code in {"module_not_started", "no_plan"}, leaked.body
+
+
+@pytest.mark.parametrize("path", ["/api/tracks", "/api/chat/sessions"])
+def test_B3_a_list_without_its_clause_shows_only_what_is_mine(
+    path: str, api: Api, user: User, mine: Course, transaction: Connection
+) -> None:
+    client, own = api(user), [str(mine.track.id)]
+    a_course(a_user())
+    kept = "id" if path == "/api/tracks" else "track_id"
+    with no_owner_clauses():
+        assert [row[kept] for row in client.get(path).body] == own
+        take_down_policies(transaction)
+        assert len(client.get(path).body) == 2
+
+
+def test_B3_settings_without_their_clause_are_mine(api: Api, user: User, transaction: Connection) -> None:
+    assert api(a_user()).put("/api/ai/user-config", {"model_name": "theirs"}).status == 200
+    client = api(user)
+    with no_owner_clauses():
+        assert client.get("/api/ai/user-config").body["model_name"] == "scripted"
+        take_down_policies(transaction)
+        assert client.get("/api/ai/user-config").body["model_name"] == "theirs"
+
+
+LEAVING = {
+    "log out everywhere": ("POST", "/api/auth/logout-all", None),
+    "a new password": (
+        "PUT",
+        "/api/auth/password",
+        {"current_password": PASSWORD, "new_password": "another horse battery"},
+    ),
+    "delete the account": ("DELETE", "/api/auth/me", {"password": PASSWORD}),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), LEAVING.values(), ids=LEAVING)
+def test_B3_what_forgets_whose_account_it_is_about_harms_no_other(
+    method: str, path: str, body: Any, api: Api, session: Session, transaction: Connection
+) -> None:
+    def accounts() -> list[Any]:
+        others = select(User.id, User.password_hash, Login.id, Login.ended_at).outerjoin(Login)
+        return sorted(map(repr, session.execute(others.where(User.first_name == "Борис"))))
+
+    api(a_user(first_name="Борис"))
+    clients = [api(a_user(password_hash=auth.hash_password(PASSWORD))) for _ in range(2)]
+    before = accounts()
+    with no_owner_clauses():
+        assert clients[0].request(method, path, body).status == 204
+        assert accounts() == before
+        take_down_policies(transaction)
+        assert clients[1].request(method, path, body).status == 204
+    assert accounts() != before
 
 
 @pytest.mark.parametrize("malformed", ["x", "1.5", "not-a-uuid"])
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_B1_a_malformed_id_is_refused(
-    target: Target, malformed: str, api: Api, user: User, mine: Course
+    target: Target, malformed: str, api: Api, user: User, mine: Course, transaction: Connection
 ) -> None:
-    assert send(api(user), target, mine.ids, malformed).status == 422
+    client = api(user)
+    before = rows(transaction)
+    assert send(client, target, mine.ids, malformed).status == 422
+    assert rows(transaction) == before
 
 
+@pytest.mark.usefixtures("walls")
 @pytest.mark.parametrize("target", beside("module_id", "track_id"), ids=str)
 def test_B2_a_module_of_my_other_track_is_not_in_this_one(
     target: Target, api: Api, user: User, mine: Course
@@ -161,6 +277,7 @@ def test_B2_a_module_of_my_other_track_is_not_in_this_one(
     assert send(api(user), target, mine.ids, str(other.module.id)).status == 404
 
 
+@pytest.mark.usefixtures("walls")
 @pytest.mark.parametrize(
     "target",
     [

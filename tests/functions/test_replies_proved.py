@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from academy import connections
-from academy.db import session_scope
 from academy.models import Message, Throttle
 from tests.conftest import client_of
 from tests.deliveries import deliver, waiting
 from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.functions.fuzz import frames
+from tests.roles import looking
 from tests.sockets import Socket, Switchboard, spoken, words_of
 from tests.tiers import report, sized
 
@@ -37,13 +37,13 @@ def at_most(threads: int, call: Callable[[Any], Any], items: Any) -> list[Any]:
 
 
 def statuses() -> Counter[str]:
-    with session_scope() as session:
+    with looking() as session:
         query = select(Message.status, func.count()).where(Message.sender_type == "ai")
         return Counter({row[0]: row[1] for row in session.execute(query.group_by(Message.status))})
 
 
 def unlimited() -> None:
-    with session_scope() as session:
+    with looking() as session:
         session.execute(delete(Throttle))
 
 
@@ -69,7 +69,7 @@ def test_F8_streams_cut_after_every_token_in_every_way_on_both_transports(
         deliver(waiting()[0])
         assert client_of(user).post("/api/ai/chat-response", body).status == 200
         repaired += statuses()["complete"]
-        with session_scope() as session:
+        with looking() as session:
             asked = session.scalar(
                 select(func.count()).select_from(Message).where(Message.sender_type == "user")
             )

@@ -3,7 +3,6 @@
 from threading import Event
 
 import pytest
-from sqlalchemy.orm import Session
 
 from academy.db import session_scope
 from academy.models import User
@@ -122,12 +121,12 @@ class TestLength:
         assert said()[1] == ("ai", self.TEXT, "complete")
 
     def test_ten_minutes_of_dictation_are_kept_to_the_end(
-        self, session: Session, socket: Socket, monkeypatch: pytest.MonkeyPatch
+        self, user: User, socket: Socket, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         socket.say()
         audience, clock = Recorder(), FakeClock()
-        with session_scope() as inner:
-            claim = Replies(inner).claim(reply_ids()[0])
+        with session_scope(user.id) as inner:
+            claim = Replies(inner).claim(reply_ids()[0], owner_id=user.id)
         assert claim is not None
         written = draft.Draft(claim, audience, clock)
         for second in range(600):

@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, update
+from sqlalchemy import Connection, Engine, event, update
 from sqlalchemy.orm import Session
 
-from academy import db
 from academy.http.dependencies import PUBLIC_ROUTES
 from academy.models import Module, User
 from tests.client import Client
@@ -79,11 +78,11 @@ def counted() -> Iterator[list[str]]:
         if not statement.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK TO")):
             seen.append(statement)
 
-    event.listen(db.engine(), "before_cursor_execute", see)
+    event.listen(Engine, "before_cursor_execute", see)
     try:
         yield seen
     finally:
-        event.remove(db.engine(), "before_cursor_execute", see)
+        event.remove(Engine, "before_cursor_execute", see)
 
 
 @pytest.mark.parametrize("size", [1, 30])

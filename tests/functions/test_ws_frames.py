@@ -14,7 +14,6 @@ from sqlalchemy import Connection, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from academy import auth, connections
-from academy.db import session_scope
 from academy.models import Chat, ChatSession, Message, Throttle, User
 from tests.client import Client
 from tests.conftest import Api
@@ -23,7 +22,9 @@ from tests.factories import PASSWORD, a_course, a_guest, a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.functions.test_ownership import rows
 from tests.outages import no_database, no_dynamodb, no_queue
+from tests.roles import looking
 from tests.sockets import Frame, Socket, Switchboard
+from tests.walls import no_owner_clauses, take_down_policies
 
 KEY = "1718000000000abc123xyz"
 
@@ -170,8 +171,8 @@ def test_C3_a_message_of_1_to_16000_characters_is_kept_as_it_is(
     assert stored(session) == [words, ""]
 
 
-@pytest.mark.usefixtures("reply_queue")
-class TestB1WhoseItIs:
+@pytest.mark.usefixtures("reply_queue", "walls")
+class TestB1B3WhoseItIs:
     FRAMES: tuple[Callable[[str], Frame], ...] = (
         lambda chat_id: {"message": "Привет", "chat_id": chat_id},
         lambda chat_id: {"command": "switch_chat", "chat_id": chat_id},
@@ -205,12 +206,12 @@ class TestB1WhoseItIs:
     def test_a_reply_of_somebody_else_cannot_be_cancelled(
         self, socket: Socket, switchboard: Switchboard, session: Session
     ) -> None:
-        theirs = Socket(switchboard, a_login_of(a_user())).opened()
-        [accepted] = theirs.say("Моё")
         [nobodys] = socket.send({"type": "cancel", "message_id": str(uuid4())})
-        [foreign] = socket.send({"type": "cancel", "message_id": accepted["message_id"]})
         assert is_error(nobodys, "not_found")
-        assert without_time(foreign) == without_time(nobodys)
+        for stranger in (a_user(), a_guest()):
+            [accepted] = Socket(switchboard, a_login_of(stranger)).opened().say("Моё")
+            [foreign] = socket.send({"type": "cancel", "message_id": accepted["message_id"]})
+            assert without_time(foreign) == without_time(nobodys)
         assert socket.send({"type": "cancel"}) == []
         touched = or_(Message.cancel_requested, Message.status == "cancelled")
         assert session.scalars(select(Message).where(touched)).all() == []
@@ -241,6 +242,22 @@ class TestB1WhoseItIs:
             [answer] = socket.send({**frame, **more, "type": frame.get("type")})
             assert answer["type"] != "error"
             assert "theirs" not in json.dumps(answer)
+
+
+@pytest.mark.usefixtures("reply_queue")
+def test_B3_without_either_wall_these_frames_would_show_it(
+    socket: Socket, switchboard: Switchboard, transaction: Connection
+) -> None:
+    theirs = a_course(a_user(), key=KEY)
+    victim = Socket(switchboard, a_login_of(theirs.owner)).opened()
+    [accepted] = victim.say("Моё")
+    cancel = {"type": "cancel", "message_id": accepted["message_id"]}
+    frames = [*(frame(str(theirs.chat.id)) for frame in TestB1B3WhoseItIs.FRAMES), cancel]
+    with no_owner_clauses():
+        assert [socket.send(frame)[0]["type"] for frame in frames] == ["error"] * 4
+        take_down_policies(transaction)
+        leaked = [socket.send(frame)[0]["type"] for frame in frames]
+    assert leaked == ["message_accepted", "chat_switched", "history_restored", "ai_response"]
 
 
 def without_time(frame: Frame) -> Frame:
@@ -326,7 +343,7 @@ def delete_the_account(client: Client, session: Session) -> None:
 
 
 def another_login(client: Client) -> Client:
-    with session_scope() as session:
+    with looking() as session:
         owner = session.get_one(User, auth.read_token(client.token or "").user_id)
     return Client(a_login_of(owner))
 

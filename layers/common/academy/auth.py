@@ -13,7 +13,7 @@ import jwt
 from sqlalchemy import func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from academy import crypto
+from academy import crypto, db
 from academy.config import settings
 from academy.errors import Unauthorized
 from academy.models import Login, User
@@ -95,7 +95,8 @@ def user_of(session: Session, claims: Claims) -> User:
     The token has to be good by the database's clock too: a host whose clock was set back revives nothing.
     """
     query = (
-        select(User)
+        # From here on the transaction sees what is this user's.
+        select(User, func.set_config(db.USER, User.id, True))
         .join(Login, Login.user_id == User.id)
         .where(
             User.id == claims.user_id,
@@ -107,7 +108,9 @@ def user_of(session: Session, claims: Claims) -> User:
             Login.expires_at > func.now(),
         )
     )
-    if user := session.scalars(query).one_or_none():
+    if row := session.execute(query).one_or_none():
+        user: User = row[0]
+        db.act_for(session, user.id)
         return user
     raise Unauthorized("This log-in has ended. Log in again.")
 

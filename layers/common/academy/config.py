@@ -21,6 +21,8 @@ class Settings(BaseSettings):
     """Lambda runs one request at a time per environment: one connection. Threads of one process need more."""
     database_auth: Literal["password", "iam"] = "password"
     """`iam`: the URL has no password, AWS signs one for each connection."""
+    sweeper_database_url: SecretStr | None = None
+    """The role that finds lost replies, whoever's they are; the application's own sees one user at a time."""
     migration_database_url: SecretStr | None = None
     """The role that owns the schema; the application's own role cannot change it."""
     migration_password_arn: str = ""
@@ -84,7 +86,7 @@ class Settings(BaseSettings):
             raise ValueError("SECRET_KEY is missing; make one with: openssl rand -hex 32")
         return self
 
-    @field_validator("database_url", "migration_database_url")
+    @field_validator("database_url", "sweeper_database_url", "migration_database_url")
     @classmethod
     def _psycopg(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:

@@ -26,15 +26,16 @@ def handler(event: dict[str, Any], _: Any) -> None:
 
 def _migrate() -> None:
     config = settings()
-    role = make_url(config.database_url.get_secret_value()).username
+    app_role = migrate.role_of(config.database_url)
+    sweeper_role = migrate.role_of(config.sweeper_database_url)
     owner = _owner_url()
     if migrate.is_ahead(owner):
         # Migrations only add, so the code of before goes on working.
         logger.warning("schema left as it is: newer code made it")
         return
-    if role:
+    for role in filter(None, (app_role, sweeper_role)):
         migrate.admit(owner, role)
-    migrate.upgrade(owner, app_role=role)
+    migrate.upgrade(owner, app_role, sweeper_role)
     logger.info("schema is up to date")
 
 

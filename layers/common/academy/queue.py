@@ -14,6 +14,7 @@ class ReplyJob(BaseModel):
     """A reply to make. `session_key` and `connection_id` say where it was asked for."""
 
     reply_id: UUID
+    owner_id: str
     chat_id: UUID
     lane: int = 0
     session_key: str

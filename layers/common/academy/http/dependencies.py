@@ -50,6 +50,8 @@ SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 async def authenticate(request: Request, session: SessionDep) -> User | None:
     """The caller, or `None` on a public route without a valid token. Raises `Unauthorized`."""
     route = (request.method, request.scope["path"])
+    if route in PUBLIC_ROUTES - UPGRADES:
+        return None
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     try:
         if scheme.lower() != "bearer":
@@ -57,7 +59,7 @@ async def authenticate(request: Request, session: SessionDep) -> User | None:
         request.state.claims = claims = read_token(token.strip())
         return user_of(session, claims)
     except Unauthorized:
-        if route not in PUBLIC_ROUTES or (token and route in UPGRADES):
+        if token or route not in UPGRADES:
             raise
         return None
 

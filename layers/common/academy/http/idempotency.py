@@ -58,6 +58,8 @@ class Claim:
 
     scope: str
     key: str
+    owner_id: str | None
+    """Nobody's where the caller has no account."""
 
     @property
     def context(self) -> str:
@@ -88,7 +90,8 @@ async def claim(
         return
     if not SANE_KEY.fullmatch(idempotency_key):
         raise BadKey("Idempotency-Key takes 1 to 255 visible ASCII characters, best a UUID.")
-    mine = Claim(user.id if user else _anonymous(request, address), idempotency_key)
+    owner_id = user.id if user else None
+    mine = Claim(owner_id or _anonymous(request, address), idempotency_key, owner_id)
     fingerprint = await _fingerprint(request)
     if _insert(session, mine, fingerprint):
         request.state.claim = mine
@@ -105,8 +108,8 @@ async def answer_who_ended(request: Request) -> None:
     key = request.headers.get("idempotency-key")
     if claims is None or key is None or (request.method, request.scope["path"]) not in ENDING:
         return
-    mine = Claim(claims.user_id, key)
-    with session_scope() as session:
+    mine = Claim(claims.user_id, key, claims.user_id)
+    with session_scope(claims.user_id) as session:
         row = _find(session, mine)
     if row is not None:
         _answer_again(row, mine, await _fingerprint(request))
@@ -136,7 +139,7 @@ def forget(request: Request) -> None:
     if mine is None or not getattr(request.state, "let_go", False):
         return
     request.state.session.rollback()  # which may hold the only connection there is
-    with session_scope() as session:
+    with session_scope(mine.owner_id) as session:
         session.execute(delete(IdempotencyKey).where(_is(mine)))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, contains_eager
 
 from academy.models import Chat, ChatSession, Message
@@ -27,6 +27,7 @@ class Claim:
     """The right to write a reply, until somebody else has to take it over."""
 
     reply_id: UUID
+    owner_id: str
     number: int
 
 
@@ -48,7 +49,7 @@ class Replies:
         )
         return self.session.execute(query).one_or_none()
 
-    def claim(self, reply_id: UUID) -> Claim | None:
+    def claim(self, reply_id: UUID, *, owner_id: str) -> Claim | None:
         """Begin to write a reply, from its first word; `None` if it has ended or somebody is at it."""
         is_free = or_(Message.leased_until.is_(None), Message.leased_until <= func.now())
         statement = (
@@ -64,7 +65,7 @@ class Replies:
             .returning(Message.claims)
         )
         number = self.session.execute(statement).scalar_one_or_none()
-        return None if number is None else Claim(reply_id, number)
+        return None if number is None else Claim(reply_id, owner_id, number)
 
     def keep(self, claim: Claim, text: str, next_seq: int) -> bool | None:
         """Store the text so far. Whether to stop was asked for; `None` if the reply is no longer ours."""
@@ -152,38 +153,59 @@ class Replies:
         )
         return self.session.scalars(query).one_or_none()
 
-    def take_dropped(self, limit: int) -> list[UUID]:
-        """Replies that nobody has begun though nothing keeps them waiting: they were lost on the way.
+    def dropped(self, limit: int) -> list[tuple[UUID, str]]:
+        """Replies, and whose they are, that nobody has begun though nothing keeps them waiting."""
+        return self._lost(_is_dropped(), limit)
 
-        Each is returned once: who does not begin one now has abandoned it.
-        """
-        earlier = aliased(Message)
-        waits_its_turn = exists().where(
-            earlier.chat_id == Message.chat_id,
-            earlier.status.in_(UNFINISHED),
-            earlier.position < Message.position,
+    def abandoned(self, limit: int) -> list[tuple[UUID, str]]:
+        """Replies, and whose they are, whose writer is dead and which nobody took over."""
+        return self._lost(_is_abandoned(), limit)
+
+    def take_dropped(self, reply_id: UUID) -> bool:
+        """Whether a reply got lost on the way. It is found so once: who does not begin it abandons it."""
+        return self._mark(reply_id, _is_dropped(), leased_until=func.now())
+
+    def give_up_abandoned(self, reply_id: UUID) -> bool:
+        """Fail a reply if nobody can save it; whether that was so."""
+        return self._mark(reply_id, _is_abandoned(), **FAILED)
+
+    def _lost(self, which: ColumnElement[bool], limit: int) -> list[tuple[UUID, str]]:
+        query = (
+            select(Message.id, ChatSession.user_id)
+            .join(Chat, Chat.id == Message.chat_id)
+            .join(ChatSession, ChatSession.id == Chat.session_id)
+            .where(which)
+            .limit(limit)
         )
-        is_dropped = and_(
-            Message.status == "pending",
-            Message.leased_until.is_(None),
-            Message.timestamp < func.now() - GRACE,
-            ~waits_its_turn,
-        )
-        return self._mark(is_dropped, limit, leased_until=func.now())
+        return [(row[0], row[1]) for row in self.session.execute(query)]
 
-    def give_up_abandoned(self, limit: int) -> list[UUID]:
-        """Fail the replies whose writer is dead and which nobody took over."""
-        is_abandoned = and_(Message.status.in_(UNFINISHED), Message.leased_until < func.now() - GRACE)
-        return self._mark(is_abandoned, limit, **FAILED)
-
-    def _mark(self, which: ColumnElement[bool], limit: int, **values: object) -> list[UUID]:
-        # With their chats, and without waiting: who deletes those takes the messages after them.
-        query = select(Message.id).join(Chat, Chat.id == Message.chat_id).where(which).limit(limit)
+    def _mark(self, reply_id: UUID, which: ColumnElement[bool], **values: object) -> bool:
+        # With its chat, and without waiting: who deletes that takes the messages after it.
+        query = select(Message.id).join(Chat, Chat.id == Message.chat_id).where(Message.id == reply_id, which)
         query = query.with_for_update(of=(Chat, Message), key_share=True, skip_locked=True)
-        ids = list(self.session.scalars(query))
-        if ids:
-            self.session.execute(update(Message).where(Message.id.in_(ids)).values(**values))
-        return ids
+        if self.session.scalar(query) is None:
+            return False
+        self.session.execute(update(Message).where(Message.id == reply_id).values(**values))
+        return True
+
+
+def _is_dropped() -> ColumnElement[bool]:
+    earlier = aliased(Message)
+    before = select(earlier.id).where(
+        earlier.chat_id == Message.chat_id,
+        earlier.status.in_(UNFINISHED),
+        earlier.position < Message.position,
+    )
+    return and_(
+        Message.status == "pending",
+        Message.leased_until.is_(None),
+        Message.timestamp < func.now() - GRACE,
+        ~before.exists(),
+    )
+
+
+def _is_abandoned() -> ColumnElement[bool]:
+    return and_(Message.status.in_(UNFINISHED), Message.leased_until < func.now() - GRACE)
 
 
 def _is_mine(claim: Claim) -> ColumnElement[bool]:

@@ -104,7 +104,8 @@ def _message(connection_id: str, body: str, on_message: OnMessage) -> None:
             _check_login(session, connection)
             throttle.count(session, FRAMES, connection.user_id)
         # A frame that is refused has been counted all the same.
-        answer = outages.transact(session_scope, partial(on_message, body, connection))
+        transaction = partial(session_scope, connection.user_id)
+        answer = outages.transact(transaction, partial(on_message, body, connection))
         _deliver(connection, answer)
     except AppError as error:
         _refuse(connection_id, connection, error)
