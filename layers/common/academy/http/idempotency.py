@@ -159,7 +159,7 @@ def _anonymous(request: Request, address: str) -> str:
 async def get_repetition(request: Request) -> str | None:
     """What this request and each repetition of it have in common, if their sender named a key."""
     mine: Claim | None = getattr(request.state, "claim", None)
-    return mine and hashlib.sha256(f"{mine.scope}\n{mine.key}".encode()).hexdigest()
+    return None if mine is None else hashlib.sha256(f"{mine.scope}\n{mine.key}".encode()).hexdigest()
 
 
 Repetition = Annotated[str | None, Depends(get_repetition)]
