@@ -10,7 +10,8 @@ import pytest
 from tests.factories import PASSWORD
 from tests.faults.conftest import SEED, Scene, Setting
 from tests.faults.crowds import guests
-from tests.faults.learners import Answer, Learner, new_op
+from tests.faults.learners import Learner, new_op
+from tests.faults.rest import Answer
 from tests.tiers import report, sized
 
 pytestmark = pytest.mark.prove

@@ -4,12 +4,15 @@ import asyncio
 import random
 import signal
 from time import monotonic
+from typing import Any
 
+import psycopg
 import pytest
 
 from dev.postgres import OWNER
 from tests.faults.conftest import SEED, Scene, Setting
 from tests.faults.crowds import guests, happening, mixed
+from tests.faults.learners import Learner, new_op
 from tests.faults.processes import POOL
 from tests.tiers import only_in_full, report
 
@@ -114,10 +117,9 @@ def test_F4_cut_off_in_the_middle_of_a_query(scene: Setting, fault: str) -> None
         until = monotonic() + hole_seconds
         counter = iter(range(operations))
 
-        async def press(person: object) -> None:
-            assert isinstance(person, type(people[0]))
+        async def press(person: Learner) -> None:
             for _ in counter:
-                await person.once("GET", "/api/tracks", op=_op(it))
+                await person.once("GET", "/api/tracks", op=a_read(it))
                 if fault == "black hole":
                     # So that all of them fall into the hole, and none after it.
                     await asyncio.sleep(0.3)
@@ -128,7 +130,7 @@ def test_F4_cut_off_in_the_middle_of_a_query(scene: Setting, fault: str) -> None
         over.set()
         await breaking
         during = len(it.ledger.tries)
-        after = [(await person.once("GET", "/api/tracks", op=_op(it))).status for person in people]
+        after = [(await person.once("GET", "/api/tracks", op=a_read(it))).status for person in people]
         it.ledger.seen["during"] = during
         return after
 
@@ -148,9 +150,7 @@ def test_F4_cut_off_in_the_middle_of_a_query(scene: Setting, fault: str) -> None
     assert it.ledger.slowest() <= ANSWER_SECONDS
 
 
-def _op(it: Scene) -> str:
-    from tests.faults.learners import new_op
-
+def a_read(it: Scene) -> str:
     op = new_op()
     it.ledger.sent(op, "read")
     return op
@@ -165,23 +165,19 @@ def test_F5_two_hundred_clients_of_a_database_that_takes_no_connections(scene: S
         people = await guests(it, clients)
         it.ledger.tries.clear()
         it.proxy.connects.clear()
-        blockers = []
+        blockers: list[psycopg.Connection[Any]] = []
         if fault == "slow":
             it.proxy.mode = "hold"
         else:
-            # Whoever is let in takes the last places before the platform is back.
             it.postgres.terminate_backends()
-            for _ in range(12):
-                blockers.append(it.postgres.server.connect(OWNER))
-            blockers += _fill(it)
+            blockers = places_taken(it)
         if fault == "slow":
             it.proxy.reset_all()
         until = monotonic() + seconds
 
-        async def press(person: object) -> float | None:
-            assert isinstance(person, type(people[0]))
+        async def press(person: Learner) -> float | None:
             while monotonic() < until + 15:
-                answer = await person.once("GET", "/api/tracks", op=_op(it))
+                answer = await person.once("GET", "/api/tracks", op=a_read(it))
                 if answer.status == 200 and monotonic() > until:
                     return monotonic()
                 await asyncio.sleep(person.chance.uniform(0.5, 1.5))
@@ -223,10 +219,9 @@ def test_F5_two_hundred_clients_of_a_database_that_takes_no_connections(scene: S
     assert served == clients
 
 
-def _fill(it: Scene) -> list[object]:
-    import psycopg
-
-    taken: list[object] = []
+def places_taken(it: Scene) -> "list[psycopg.Connection[Any]]":
+    """All the connections that Postgres grants."""
+    taken: list[psycopg.Connection[Any]] = []
     while True:
         try:
             taken.append(it.postgres.server.connect(OWNER))

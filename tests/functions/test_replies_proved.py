@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import delete, func, select
@@ -52,7 +52,8 @@ def test_F8_streams_cut_after_every_token_in_every_way_on_both_transports(
 ) -> None:
     whole = repaired = 0
     lengths = sized(full=range(21), short=range(0, 21, 4))
-    cuts = [(how, tokens) for how in ("reset", "close", "no_done") for tokens in lengths]
+    ways: tuple[Literal["reset", "close", "no_done"], ...] = ("reset", "close", "no_done")
+    cuts = [(how, tokens) for how in ways for tokens in lengths]
     for how, tokens in cuts:
         pieces = [f"слово{number} " for number in range(tokens)]
         user = a_user()

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 Result = TypeVar("Result")
 
-PLACE_SECONDS = 1.5
-"""For a place in the pool. With a ping and an attempt to connect it is the 5 s that we answer within."""
+PLACE_SECONDS = 1.0
+"""For a place in the pool: with a ping and an attempt to connect, less than the 5 s that we answer within."""
 PING_SECONDS = 0.5
 CONNECT_SECONDS = 3
-SILENCE_SECONDS = 4
+SILENCE_SECONDS = 3.5
 """A statement that takes longer, we give up; a lock is waited for less long, so that its end is heard of."""
 KNOCK_SECONDS = 1.0
 """How often we look whether a database is back."""
@@ -25,7 +25,7 @@ KNOCK_SECONDS = 1.0
 CONNECT_ARGUMENTS = {
     "connect_timeout": CONNECT_SECONDS,
     # A peer that vanished without a word is noticed by the kernel, too, while nobody waits for an answer.
-    "tcp_user_timeout": SILENCE_SECONDS * 1000,
+    "tcp_user_timeout": int(SILENCE_SECONDS * 1000),
     "keepalives_idle": 30,
     "keepalives_interval": 5,
     "keepalives_count": 3,

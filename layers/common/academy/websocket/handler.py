@@ -85,7 +85,7 @@ def _connect(event: Event, on_connect: OnConnect) -> dict[str, Any]:
         logger.info("socket refused", code=error.code)
         return {"statusCode": error.status}
     except Exception as error:  # noqa: BLE001 - a handshake has no body that could tell more
-        log_unhandled(error)
+        _told(error)
         return {"statusCode": 503}
     if handshake.subprotocol:
         return {**OK, "headers": {"Sec-WebSocket-Protocol": handshake.subprotocol}}
