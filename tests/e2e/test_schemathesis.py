@@ -55,6 +55,12 @@ import schemathesis
 
 
 @schemathesis.hook
+def filter_query(context, query):
+    # API Gateway answers 10 KB of headers and address by itself, in its own words.
+    return len(str(query)) < 2_000
+
+
+@schemathesis.hook
 def before_call(context, case, kwargs):
     for name in case.headers or {}:
         if name.lower() == "idempotency-key" and re.fullmatch("[!-~]{1,255}", str(case.headers[name])):
