@@ -291,6 +291,7 @@ class Exchange:
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of a hundred callers at one moment none is turned away
     daemon_threads = False  # so that server_close waits for every answer under way
     model: ScriptedModel
 

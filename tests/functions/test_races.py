@@ -433,7 +433,8 @@ def test_G4_a_track_is_deleted_during_a_hundred_streams(
             return deliver(one)
         if isinstance(one, str):
             return Client(token).post("/api/ai/chat-response", {"session_id": one, "message": "Привет"})
-        while len(model.requests) < STREAMS:
+        patience = time.monotonic() + 20
+        while len(model.requests) < STREAMS and time.monotonic() < patience:
             time.sleep(0.01)
         return Client(token).delete(f"/api/tracks/{track.id}")
 

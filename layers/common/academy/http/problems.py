@@ -19,6 +19,7 @@ from academy.observability import logger
 from academy.outages import is_outage
 
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class FieldError(BaseModel):
@@ -95,9 +96,12 @@ async def render_validation_error(request: Request, error: RequestValidationErro
 
 def _allowed(request: Request) -> dict[str, str]:
     """Every method of this address (RFC 9110, 10.2.1); Starlette names those of one of its routes alone."""
-    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    methods = {method for route in here for method in getattr(route, "methods", ())}
-    return {"Allow": ", ".join(sorted(methods))}
+
+    def is_possible(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return {"Allow": ", ".join(filter(is_possible, METHODS))}
 
 
 async def render_http_exception(request: Request, error: HTTPException) -> Response:
