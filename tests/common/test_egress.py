@@ -1,6 +1,7 @@
 """The door to the outside lets nobody reach the inside, and waits for nobody longer than it said."""
 
 import datetime
+import logging
 import socket
 import ssl
 import threading
@@ -296,8 +297,14 @@ class TestD5WhatComesBack:
 
     def test_a_compressed_answer_is_refused_unread(self, server: ScriptedModel) -> None:
         server.sends(b"\x1f\x8b bomb", headers={"Content-Encoding": "gzip"})
-        with pytest.raises(httpx2.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError, match=r"^The answer is compressed, which"):
             post(server)
+
+    @pytest.mark.parametrize("name", ["httpx2", "httpcore2", "openai"])
+    def test_d8_what_libraries_would_log_of_a_call_is_not_logged(self, name: str) -> None:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+        dialer.client("https://api.example.com/v1", limits()).close()
+        assert logging.getLogger(name).level == logging.WARNING
 
     def test_a_server_without_a_first_byte_is_given_up_before_the_deadline(
         self, server: ScriptedModel
