@@ -1,8 +1,10 @@
 """The door to the outside lets nobody reach the inside, and waits for nobody longer than it said."""
 
 import datetime
+import logging
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -182,6 +184,19 @@ class TestD1Dialer:
         with pytest.raises(UnsafeUrl):
             dialer.client("https://127.0.0.1/v1", limits())
 
+    def test_a_persons_url_whose_name_leads_inside_is_refused_when_it_is_called(self) -> None:
+        url = "https://api.example.com/v1"
+        with (
+            dialer.client(url, limits(), resolver=lambda *_: ["127.0.0.1"]) as client,
+            pytest.raises(UnsafeUrl),
+        ):
+            client.get(url)
+
+    def test_d3_a_client_neither_wanders_nor_waits_for_ever(self) -> None:
+        with dialer.client("https://api.example.com/v1", limits()) as client:
+            assert client.timeout == httpx2.Timeout(None, connect=5.0, pool=5.0)
+            assert (client.follow_redirects, client.trust_env) == (False, False)
+
     def test_d2_resolves_a_name_once_and_connects_to_what_it_checked(self) -> None:
         answers = iter([["127.0.0.1"]])
         with canary() as (port, connections):
@@ -296,8 +311,14 @@ class TestD5WhatComesBack:
 
     def test_a_compressed_answer_is_refused_unread(self, server: ScriptedModel) -> None:
         server.sends(b"\x1f\x8b bomb", headers={"Content-Encoding": "gzip"})
-        with pytest.raises(httpx2.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError, match=r"^The answer is compressed, which"):
             post(server)
+
+    @pytest.mark.parametrize("name", ["httpx2", "httpcore2", "openai"])
+    def test_d8_what_libraries_would_log_of_a_call_is_not_logged(self, name: str) -> None:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+        dialer.client("https://api.example.com/v1", limits()).close()
+        assert logging.getLogger(name).level == logging.WARNING
 
     def test_a_server_without_a_first_byte_is_given_up_before_the_deadline(
         self, server: ScriptedModel
@@ -372,6 +393,27 @@ class TestDeadline:
             with pytest.raises(httpcore2.ConnectTimeout):
                 stream.start_tls(ssl.create_default_context(), "127.0.0.1", timeout)
             assert stream.get_extra_info("socket").gettimeout() == pytest.approx(waits)
+
+    def test_nothing_is_read_or_written_after_the_deadline(self) -> None:
+        now = [0.0]
+        watched = dialer.Limits(deadline=Deadline(100, clock=lambda: now[0]))
+        with listening() as listener:
+            stream = dialer.Dialer(watched, dialer.resolve, None).connect_tcp(*listener.getsockname())
+            now[0] = 101
+            with pytest.raises(httpcore2.ReadTimeout):
+                stream.read(1)
+            with pytest.raises(httpcore2.WriteTimeout):
+                stream.write(b"x")
+            stream.close()
+
+    def test_a_connection_that_breaks_is_a_read_error(self) -> None:
+        with listening() as listener:
+            stream = a_dialer(allowed=None).connect_tcp(*listener.getsockname())
+            with listener.accept()[0] as other_end:
+                other_end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with pytest.raises(httpcore2.ReadError):
+                stream.read(1)
+            stream.close()
 
     def test_no_handshake_begins_after_the_deadline(self) -> None:
         now = [0.0]

@@ -192,16 +192,15 @@ class _Transport(httpx2.HTTPTransport):
 
     def __init__(self, dialer: Dialer, tls: ssl.SSLContext | None) -> None:
         # HTTPTransport has no parameter for a network backend; its pool is all that it holds.
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=tls, network_backend=dialer, max_keepalive_connections=0
-        )
+        self._pool = httpcore2.ConnectionPool(ssl_context=tls, network_backend=dialer)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         kept = [(name, value) for name, value in request.headers.multi_items() if name in _SENT_HEADERS]
         request.headers = httpx2.Headers([*kept, *_ALWAYS_SENT])
         response = super().handle_request(request)
         # A compressed answer could unpack to a thousand times the limit.
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        encoding = response.headers.get("content-encoding")
+        if encoding and encoding.lower() != "identity":
             response.close()
             raise httpx2.RemoteProtocolError("The answer is compressed, which was not asked for.")
         return response
