@@ -1,6 +1,8 @@
-"""How many questions a second the platform's one row bears, on a Postgres that waits for its disk."""
+"""Budgets under load: how many questions a second one row bears, and who is killed in mid-answer."""
 
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -9,15 +11,28 @@ from statistics import quantiles
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import create_engine, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from academy import migrate
+from academy.db import session_scope
 from academy.models import PlatformBudget, TokenReservation, User, UserBudget
-from ai import budget
+from ai import budget, sweeper
 from dev import postgres
-from tests.budgets import budgets
+from dev.source_events import scheduled_event
+from tests.budgets import assert_settled, books, budgets
+from tests.deliveries import context
+from tests.factories import a_user
+from tests.fakes import ScriptedModel
+from tests.replies import change_reply, in_seconds
 
+KILLED = 5
+CONVERSE = """
+import sys
+from ai import conversations
+conversations.SECONDS = 600  # the others need time to get as far
+conversations.converse(owner_id=sys.argv[1], session_key="mine", words="Привет")
+"""
 ASKERS, SECONDS, TOKENS, USED = 24, 20, 5_000, 3_400
 
 
@@ -72,6 +87,34 @@ def test_E5_one_row_for_everybody_bears_them_all(tmp_path: Path) -> None:
     asked = sum(map(len, took.values()))
     assert [tuple(row) for row in sums] == [(0, USED * asked)] * 2
     assert left == 0
+
+
+@pytest.mark.prove
+@pytest.mark.usefixtures("committed", "quiet")
+def test_E5_what_a_killed_process_held_is_given_back(model: ScriptedModel) -> None:
+    owners = [a_user().id for _ in range(KILLED)]
+    for _ in owners:
+        model.drips("слово ")
+    processes = [subprocess.Popen([sys.executable, "-c", CONVERSE, owner]) for owner in owners]
+    try:
+        while len(model.requests) < KILLED:
+            assert [process.poll() for process in processes] == [None] * KILLED
+            time.sleep(0.1)
+        held = books()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    change_reply(leased_until=in_seconds(-1))
+    with session_scope() as session:
+        session.execute(update(TokenReservation).values(leased_until=in_seconds(-1)))
+    sweeper.handler(scheduled_event(), context())
+    print(  # noqa: T201 - as above
+        f"\nE5: {KILLED} processes killed in mid-answer held {held.reservations} tokens; "
+        f"{books().reservations} are left"
+    )
+    assert held.reserved_in_all == held.reserved_by_people == held.reservations > KILLED * 4_096
+    assert_settled()
 
 
 def told(took: list[float]) -> str:
