@@ -73,9 +73,7 @@ def test_F2_restarted_in_good_order_and_connections_ended_every_two_seconds(scen
         ended: list[int] = []
         with (
             happening(lambda: ended.append(it.postgres.terminate_backends()), lambda: 2.0),
-            happening(
-                lambda: it.postgres.restart(signal.SIGINT) and None, lambda: chance.uniform(20, 30)
-            ) as restarts,
+            happening(lambda: it.postgres.restart(signal.SIGINT), lambda: chance.uniform(20, 30)) as restarts,
         ):
             asyncio.run(mixed(it, people, seconds, pause=3.0))
         figures = it.checked()
