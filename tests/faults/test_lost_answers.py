@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import create_engine, func, select, text
 
 from academy import db
 from academy.models import Base, Login, Message, User
@@ -27,7 +27,7 @@ def proxy(committed: None, database: postgres.Server, model: ScriptedModel) -> I
     usual = db.engine()
     with Proxy(database.port) as proxy:
         through = db.engine.__wrapped__().url.set(port=proxy.port)
-        engine = db.create_engine(through, pool_pre_ping=True)
+        engine = create_engine(through, pool_pre_ping=True)
         factory.configure(bind=engine)
         yield proxy
         factory.configure(bind=usual)
