@@ -70,8 +70,11 @@ class MortalPostgres:
     def terminate_backends(self) -> int:
         """End every connection of the application's role; how many that were."""
         query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = %s"
-        with self.server.connect() as connection:
-            row = connection.execute(query, [postgres.APP]).fetchone()
+        try:
+            with self.server.connect() as connection:
+                row = connection.execute(query, [postgres.APP]).fetchone()
+        except psycopg.OperationalError:
+            return 0  # it is down altogether
         return int(str(row[0])) if row else 0
 
     def _let_go(self) -> None:

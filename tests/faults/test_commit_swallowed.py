@@ -17,7 +17,7 @@ from tests.tiers import report, sized
 pytestmark = pytest.mark.prove
 
 JOURNEYS = sized(full=50, short=6)
-AT_ONCE = 10
+AT_ONCE = 25
 LIKELY = 0.15
 """That the answer to a COMMIT is swallowed."""
 

@@ -47,7 +47,7 @@ def test_F1_postmaster_killed_again_and_again(scene: Setting) -> None:
             it.postgres.restart(signal.SIGKILL)
 
         with happening(kill, lambda: chance.uniform(18, 28), kills) as recoveries:
-            asyncio.run(mixed(it, people, seconds))
+            asyncio.run(mixed(it, people, seconds, pause=3.0))
         figures = it.checked()
         calm = served_soon_after(it, recoveries, deaths)
         outages = [recovery - death for death, recovery in zip(deaths, recoveries, strict=True)]
@@ -73,11 +73,9 @@ def test_F2_restarted_in_good_order_and_connections_ended_every_two_seconds(scen
         ended: list[int] = []
         with (
             happening(lambda: ended.append(it.postgres.terminate_backends()), lambda: 2.0),
-            happening(
-                lambda: it.postgres.restart(signal.SIGINT) and None, lambda: chance.uniform(20, 30)
-            ) as restarts,
+            happening(lambda: it.postgres.restart(signal.SIGINT), lambda: chance.uniform(20, 30)) as restarts,
         ):
-            asyncio.run(mixed(it, people, seconds))
+            asyncio.run(mixed(it, people, seconds, pause=3.0))
         figures = it.checked()
     report(
         "F2",

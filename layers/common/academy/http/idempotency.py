@@ -29,7 +29,8 @@ from academy.http.dependencies import Address, OptionalUser, SessionDep
 from academy.models import IdempotencyKey
 
 KEPT = timedelta(hours=24)
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=35)
+"""A little longer than any function that serves a request may run (29 s, see the template)."""
 SANE_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 ENDING = frozenset(
