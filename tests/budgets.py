@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import ColumnElement, func, select
 
 from academy import config
-from academy.db import session_scope
 from academy.models import AIUsage, Base, PlatformBudget, TokenReservation, UserBudget
+from tests.roles import looking
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Books:
 
 
 def books() -> Books:
-    with session_scope() as session:
+    with looking() as session:
 
         def total(column: ColumnElement[int], of: type[Base]) -> int:
             return session.scalar(select(func.coalesce(func.sum(column), 0)).select_from(of)) or 0

@@ -98,7 +98,7 @@ def environment(
         WEBSOCKET_MANAGEMENT_URL=switchboard.url,
         DATABASE_URL=database.url,
         SWEEPER_DATABASE_URL=database.sweeper_url,
-        DATABASE_POOL_SIZE="24",
+        DATABASE_POOL_SIZE="60",
         SECRET_KEY=SECRET,
         KEY_FILE=str(key_file),
         PASSWORD_HASH_MEMORY_KIB="19456",

@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -87,13 +87,14 @@ def settle(session: Session, reservation: Reservation, tokens: int) -> None:
 
 def abandoned(session: Session, limit: int) -> Sequence[UUID]:
     """What the dead have reserved."""
-    is_being_written = exists().where(
+    being_written = select(Message.id).where(
         Message.id == TokenReservation.reply_id,
         Message.status == "streaming",
         Message.leased_until > func.now(),
     )
-    query = select(TokenReservation.id).where(TokenReservation.leased_until < func.now(), ~is_being_written)
-    return session.scalars(query.limit(limit)).all()
+    is_over = TokenReservation.leased_until < func.now()
+    query = select(TokenReservation.id).where(is_over, ~being_written.exists()).limit(limit)
+    return session.scalars(query).all()
 
 
 def give_back(session: Session, reservations: Sequence[UUID]) -> int:

@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select, update
 
-from academy.db import session_scope
 from academy.models import Message, User
 from tests.client import Client, Reply
 from tests.conftest import client_of
 from tests.factories import PASSWORD, a_course, a_guest
 from tests.races import at_once
+from tests.roles import looking
 
 SEED = 20261126
 RACES = 200
@@ -53,7 +53,7 @@ def test_A11_a_guest_is_swept_or_becomes_an_account_never_both(per_account_only:
         expire = partial(expired, guest, after=chance.uniform(0, 1.5 * usual))
         upgraded, swept = at_once(lambda call: call(), [partial(register, client_of(guest)), expire])
         assert swept.status == 200
-        with session_scope() as session:
+        with looking() as session:
             account = session.get(User, guest.id)
             messages = session.scalar(select(func.count()).where(Message.chat_id == course.chat.id))
         if upgraded.status == 201:
@@ -68,7 +68,7 @@ def test_A11_a_guest_is_swept_or_becomes_an_account_never_both(per_account_only:
 
 def expired(guest: User, *, after: float) -> Reply:
     time.sleep(after)
-    with session_scope() as session:
+    with looking() as session:
         over = update(User).where(User.id == guest.id, User.is_guest)
         session.execute(over.values(expires_at=func.now() - func.make_interval(0, 0, 0, 1)))
     return Client().post("/api/auth/guest-login")

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, create_engine, delete, insert
 from sqlalchemy.orm import Session
 
 from academy import auth, config, connections, db, migrate
-from academy.db import session_scope
 from academy.http.edge import MAX_BODY_BYTES
 from academy.models import Throttle, Track, User
 from ai.prompts import PLANNING
@@ -35,6 +34,7 @@ from tests.functions.test_ownership import FILLERS, schema_of
 from tests.functions.test_pages import link_of
 from tests.gateway import serving
 from tests.races import at_once
+from tests.roles import looking
 from tests.sockets import Socket, Switchboard, spoken
 
 SEED = 20261126
@@ -53,7 +53,7 @@ def report(text: str) -> None:
 
 
 def unlimited() -> None:
-    with session_scope() as session:
+    with looking() as session:
         session.execute(delete(Throttle))
 
 

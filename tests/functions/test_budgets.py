@@ -29,6 +29,7 @@ from tests.functions.test_ai_faults import FAULTS
 from tests.functions.test_ai_flows import Learner
 from tests.races import at_once
 from tests.replies import change_reply, eventually, in_background, in_seconds, said
+from tests.roles import looking
 from tests.sockets import Socket, Switchboard
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -75,7 +76,7 @@ def sweep() -> None:
 
 
 def age_reservations() -> None:
-    with session_scope() as session:
+    with looking() as session:
         session.execute(update(TokenReservation).values(leased_until=in_seconds(-1)))
 
 
@@ -310,7 +311,7 @@ class TestTheDead:
     @pytest.fixture
     def died(self, user: User) -> User:
         """Somebody whose question died with its process."""
-        with session_scope() as session:
+        with session_scope(user.id) as session:
             budget.reserve(session, user_id=user.id, tokens=900, now=datetime.now(UTC))
         return user
 
@@ -341,7 +342,7 @@ class TestTheDead:
         socket.say()
         [message] = waiting()
         # Its first writer died when it had just taken the tokens.
-        with session_scope() as session:
+        with session_scope(user.id) as session:
             budget.reserve(session, user_id=user.id, tokens=900, now=datetime.now(UTC), reply_id=uuid4())
         change_reply(status="streaming", claims=1, leased_until=in_seconds(-1))
         assert deliver(message)
@@ -351,11 +352,11 @@ class TestTheDead:
 
     def test_E5_who_was_taken_to_be_dead_is_charged_all_the_same(self, user: User) -> None:
         now = datetime.now(UTC)
-        with session_scope() as session:
+        with session_scope(user.id) as session:
             mine = budget.reserve(session, user_id=user.id, tokens=900, now=now)
         age_reservations()
         sweep()
-        with session_scope() as session:
+        with session_scope(user.id) as session:
             budget.settle(session, mine, 500)
         left = books()
         assert (left.reserved_in_all, left.spent_in_all, left.spent_by_people) == (0, 500, 500)
@@ -367,7 +368,7 @@ class TestTheDead:
 
 class TestDays:
     def reserve(self, user: User, now: datetime, tokens: int = 600) -> budget.Reservation:
-        with session_scope() as session:
+        with session_scope(user.id) as session:
             return budget.reserve(session, user_id=user.id, tokens=tokens, now=now)
 
     @pytest.mark.parametrize("limits", [{"learner": 1_000}, {"in_all": 1_000}])
@@ -388,7 +389,7 @@ class TestDays:
 
     def test_E5_an_answer_belongs_to_the_day_it_was_asked_on(self, user: User, session: Session) -> None:
         mine = self.reserve(user, LAST_MINUTE)
-        with session_scope() as other:
+        with session_scope(user.id) as other:
             budget.settle(other, mine, 40)
         [day] = session.scalars(select(PlatformBudget)).all()
         assert (day.day, day.reserved, day.spent) == (LAST_MINUTE.date(), 0, 40)
@@ -400,7 +401,7 @@ class TestDays:
     def test_peoples_days_are_forgotten_the_platforms_are_not(self, user: User, session: Session) -> None:
         for age in (budget.KEPT + timedelta(days=1), budget.KEPT):
             mine = self.reserve(user, LAST_MINUTE - age)
-            with session_scope() as other:
+            with session_scope(user.id) as other:
                 budget.settle(other, mine, 40)
         with session_scope() as other:
             budget.forget_old_days(other, 10, LAST_MINUTE)

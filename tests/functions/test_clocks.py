@@ -19,6 +19,7 @@ from tests.deliveries import deliver, waiting
 from tests.factories import PASSWORD, a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.replies import change_reply, in_seconds, said
+from tests.roles import looking
 from tests.sockets import Socket, Switchboard
 
 NOTHING = timedelta(0)
@@ -196,7 +197,7 @@ def test_F21_the_nights_when_clocks_are_changed_are_as_long_as_others(night: str
         claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
         assert claims["exp"] - claims["iat"] == 3600
         assert me(tokens) == 200
-        with session_scope() as session:
+        with session_scope() as session:  # whose `now` is the one that is off
             [user] = session.scalars(select(User)).all()
             [login] = session.scalars(select(Login)).all()
             now = session.scalar(select(func.now()))
@@ -210,11 +211,11 @@ def test_F21_the_nights_when_clocks_are_changed_are_as_long_as_others(night: str
 
 def make_lasting(tokens: Any) -> None:
     """So that the token is over for its own sake, not for its guest's."""
-    with session_scope() as session:
+    with looking() as session:
         session.get_one(User, tokens["user"]["id"]).is_guest = False
         session.get_one(User, tokens["user"]["id"]).expires_at = None
 
 
 def is_there(tokens: Any) -> bool:
-    with session_scope() as session:
+    with looking() as session:
         return session.get(User, tokens["user"]["id"]) is not None

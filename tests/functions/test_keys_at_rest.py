@@ -19,6 +19,7 @@ from tests.factories import a_key_file, a_user
 from tests.fakes import ScriptedModel
 from tests.functions.test_ai_flows import Learner
 from tests.outages import no_kms
+from tests.roles import looking
 
 ANOTHER = "sk-canary-of-another"
 
@@ -213,7 +214,7 @@ def test_no_connection_is_held_while_kms_answers(
     assert save(learner, API_KEY) == 200
     assert learner.say().status == 200
     assert learner.ask("test-connection").body["success"] is True
-    with db.session_scope() as session:
+    with looking() as session:
         row = session.get_one(AIConfiguration, user.id)
         row.sealed_key = crypto.seal(API_KEY.encode(), context=f"model key/{user.id}/{row.key_origin}")
     assert learner.say().status == 200

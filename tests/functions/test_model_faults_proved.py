@@ -17,7 +17,6 @@ import pytest
 from sqlalchemy import select
 
 from academy import config
-from academy.db import session_scope
 from academy.llm import dialect
 from academy.models import AIUsage, Chat, ChatSession
 from academy.models import Message as Said
@@ -31,6 +30,7 @@ from tests.fakes import ScriptedModel
 from tests.functions.test_ai_flows import KEY, Learner
 from tests.outages import closed_port
 from tests.replies import eventually
+from tests.roles import looking
 from tests.sockets import Socket, Switchboard
 from tests.tiers import report, sized
 
@@ -84,7 +84,7 @@ class Person:
             .where(ChatSession.user_id == self.user_id)
             .order_by(Said.position)
         )
-        with session_scope() as session:
+        with looking() as session:
             return [(row[0], row[1], row[2]) for row in session.execute(query)]
 
 
@@ -182,7 +182,7 @@ def test_F7_a_silence_ends_at_the_deadline_and_leaves_no_thread(
     with nobody_answers() if fault == "refused" else nullcontext():
         outcomes = at_most(WAITING_AT_ONCE, ask, turns)
     took = sorted(seconds for _, seconds in outcomes)
-    with session_scope() as session:
+    with looking() as session:
         asking = sorted(session.scalars(select(AIUsage.duration_ms)))
     eventually(lambda: ours() <= before)
     report(

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import delete
 
-from academy.db import session_scope
 from academy.models import Throttle, User
 from academy.throttle import Limit
 from dev import postgres
@@ -31,6 +30,7 @@ from tests.deliveries import deliver, waiting
 from tests.factories import PASSWORD
 from tests.fakes import ScriptedModel
 from tests.outages import no_database
+from tests.roles import looking
 from tests.sockets import Socket, Switchboard
 from tests.tiers import report, sized
 
@@ -148,7 +148,7 @@ class Platform(RuleBasedStateMachine):
         for person in self.people:
             for _, chat in person.chats:
                 self._check_chat(person, chat)
-        with session_scope() as session:
+        with looking() as session:
             session.execute(delete(User))
             session.execute(delete(Throttle))
 

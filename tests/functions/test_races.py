@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import func, select, update
 
 from academy import config
-from academy.db import session_scope
 from academy.models import (
     AIConfiguration,
     Base,
@@ -34,6 +33,7 @@ from tests.factories import PASSWORD, Course, a_course, a_guest, a_login_of, a_u
 from tests.fakes import ScriptedModel
 from tests.functions.test_ai_flows import KEY, Learner
 from tests.races import at_once
+from tests.roles import looking
 from tests.sockets import Socket, Switchboard
 from tests.tiers import report, sized
 
@@ -81,14 +81,14 @@ def race(name: str, one_round: Callable[[random.Random], list[Reply]]) -> None:
 
 
 def count(table: type[Base], *which: Any) -> int:
-    with session_scope() as session:
+    with looking() as session:
         return session.scalar(select(func.count()).select_from(table).where(*which)) or 0
 
 
 def orphans() -> dict[str, int]:
     """Rows whose parent is gone, by table: looked for, not taken from the foreign keys' word."""
     found: Counter[str] = Counter()
-    with session_scope() as session:
+    with looking() as session:
         for table in Base.metadata.sorted_tables:
             for column in table.columns:
                 for key in column.foreign_keys:
@@ -124,7 +124,7 @@ def test_F17_G3_complete_against_complete() -> None:
     def one_round(chance: random.Random) -> list[Reply]:
         owner = a_user()
         course = a_course(owner, modules=7)
-        with session_scope() as session:
+        with looking() as session:
             session.execute(update(Module).values(status="in_progress"))
         number = chance.randint(1, 7)
         chosen = [*range(1, number + 1), *(chance.randint(1, number) for _ in range(PARALLEL - number))]
@@ -395,7 +395,7 @@ def test_F17_D6_a_change_of_configuration_against_calls(
                 calls += [change if number % 2 else Call(caller, "POST", "/api/ai/chat-response", body)]
             replies = together(calls)
             assert {reply.status for reply in replies} == {200}
-            with session_scope() as session:
+            with looking() as session:
                 [row] = session.scalars(select(AIConfiguration)).all()
                 assert (row.key_origin or "-") in (row.base_url or "")
                 session.delete(row)
@@ -418,7 +418,7 @@ def test_G4_a_track_is_deleted_during_a_hundred_streams(
     token = a_login_of(owner)
     track = a_course(owner).track
     keys = [uuid4().hex for _ in range(STREAMS)]
-    with session_scope() as session:
+    with looking() as session:
         session.add_all([ChatSession(user_id=owner.id, key=key, track_id=track.id) for key in keys])
     sockets = []
     for key in keys[::2]:
