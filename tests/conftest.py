@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 import academy.aws
@@ -105,6 +105,8 @@ def transaction(environment: None) -> Iterator[Connection]:
     factory = db.session_factory()
     with db.engine().connect() as connection:
         outer = connection.begin()
+        # A test may take its time between two requests, which would each have a transaction of their own.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         factory.configure(bind=connection, join_transaction_mode="create_savepoint")
         yield connection
         factory.configure(bind=db.engine(), join_transaction_mode="conditional_savepoint")
