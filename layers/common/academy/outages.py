@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 Result = TypeVar("Result")
 
-PLACE_SECONDS = 1.0
-"""For a place in the pool: with a ping and an attempt to connect, less than the 5 s that we answer within."""
+PLACE_SECONDS = 2.0
+"""For a place in the pool, where threads share one; an environment of Lambda has its place at once."""
 PING_SECONDS = 0.5
 CONNECT_SECONDS = 3
 SILENCE_SECONDS = 3.5
