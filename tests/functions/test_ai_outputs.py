@@ -48,6 +48,9 @@ REPAIRED: dict[str, Script] = {
     "NUL": says(WHOLE.replace("Танец", "Та\x00нец")),
     "half an emoji": says(plan(final_project="Танец \ud83d")),
 }
+USED = {"chat_sessions", "user_budgets", "platform_budgets"}
+"""What changes because a session was used and a model asked."""
+
 REFUSED: dict[str, Script] = {
     "truncated": says(WHOLE[:-40], finish="length"),
     "truncated in silence": says(WHOLE[:-40]),

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 Result = TypeVar("Result")
 
-PLACE_SECONDS = 1.0
-"""For a place in the pool: with a ping and an attempt to connect, less than the 5 s that we answer within."""
+PLACE_SECONDS = 2.0
+"""For a place in the pool, where threads share one; an environment of Lambda has its place at once."""
 PING_SECONDS = 0.5
 CONNECT_SECONDS = 3
 SILENCE_SECONDS = 3.5
@@ -45,6 +45,9 @@ TRIES = 3
 class PatientConnection(psycopg.Connection[Any]):
     """A connection that is closed when nothing is heard on it for seconds; libpq would wait for ever."""
 
+    door: "Door | None" = None
+    """The one it came through, which is shut when nothing is heard."""
+
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         # The pool's ping is all that ever runs outside a transaction.
         patience = PING_SECONDS if self.autocommit else SILENCE_SECONDS
@@ -55,6 +58,8 @@ class PatientConnection(psycopg.Connection[Any]):
             if self.closed or time.monotonic() - started < patience:
                 raise
             self.pgconn.finish()
+            if self.door:
+                self.door.is_shut = True
             raise ConnectionTimeout("nothing was heard from the database") from None
 
 
@@ -65,16 +70,16 @@ class Door:
     """
 
     def __init__(self) -> None:
-        self._is_shut = False
+        self.is_shut = False
         self._knocking = threading.Lock()
 
     def connect(self, _: object, __: object, arguments: Any, parameters: dict[str, Any]) -> PatientConnection:
         """SQLAlchemy's `do_connect`."""
-        if not self._is_shut:
+        if not self.is_shut:
             try:
-                return PatientConnection.connect(*arguments, **parameters)
+                return self._through(arguments, parameters)
             except psycopg.OperationalError as error:
-                self._is_shut = True
+                self.is_shut = True
                 if isinstance(error, ConnectionTimeout):
                     raise
                 # Nothing was sent yet, so whoever was refused may try once more.
@@ -89,11 +94,16 @@ class Door:
     def _knock(self, arguments: Any, parameters: dict[str, Any]) -> PatientConnection:
         started = time.monotonic()
         try:
-            connection = PatientConnection.connect(*arguments, **parameters)
+            connection = self._through(arguments, parameters)
         except psycopg.OperationalError:
             time.sleep(max(0.0, started + KNOCK_SECONDS - time.monotonic()))
             raise
-        self._is_shut = False
+        self.is_shut = False
+        return connection
+
+    def _through(self, arguments: Any, parameters: dict[str, Any]) -> PatientConnection:
+        connection = PatientConnection.connect(*arguments, **parameters)
+        connection.door = self
         return connection
 
 
