@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dev import aws as local_aws
-from dev.postgres import APP
+from dev.postgres import APP, SWEEPER
 from tests.canaries import SECRET
 from tests.fakes import ScriptedModel
 from tests.faults import invariants, processes
@@ -75,7 +75,11 @@ Setting = Callable[..., AbstractContextManager[Scene]]
 
 @pytest.fixture
 def scene(
-    tmp_path: Path, aws_settings: dict[str, str], model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    aws_settings: dict[str, str],
+    model: ScriptedModel,
+    key_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Setting:
     """`with scene(max_connections="40") as scene`, with settings of Postgres and of the platform."""
     # Whatever other tests have told this process is not for the platform's.
@@ -91,10 +95,13 @@ def scene(
             Proxy(mortal.server.port) as proxy,
         ):
             server = mortal.server
-            url = f"postgresql+psycopg://{APP}:{server.password}@127.0.0.1:{proxy.port}/academy"
+            url = f"postgresql+psycopg://{{}}:{server.password}@127.0.0.1:{proxy.port}/academy"
             environment = {
                 **aws_settings,
-                "DATABASE_URL": url,
+                "DATABASE_URL": url.format(APP),
+                "SWEEPER_DATABASE_URL": url.format(SWEEPER),
+                "KEY_FILE": str(key_file),
+                "DAILY_TOKENS_IN_ALL": str(10**9),
                 "DATABASE_POOL_SIZE": str(POOL),
                 "SECRET_KEY": SECRET,
                 "PASSWORD_HASH_MEMORY_KIB": "19456",

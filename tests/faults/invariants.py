@@ -55,8 +55,13 @@ UNANSWERED = f"""
 """
 
 RESERVED = """
-    SELECT table_name, column_name FROM information_schema.columns
-    WHERE table_schema = 'public' AND column_name LIKE 'reserved%'
+    SELECT coalesce(sum(reserved), 0)::bigint FROM
+    (SELECT reserved FROM platform_budgets UNION ALL SELECT reserved FROM user_budgets) AS budgets
+"""
+
+UNBOOKED = """
+    SELECT (SELECT coalesce(sum(spent), 0) FROM platform_budgets)::bigint
+    - (SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) FROM ai_usage WHERE NOT own_key)::bigint
 """
 
 NUMBERING = """
@@ -89,11 +94,13 @@ class Findings:
         return {**counted, "other_invariants_broken": others}
 
 
-def settle(server: postgres.Server, seconds: float = 100) -> float:
-    """Wait until every reply has ended; the seconds that took."""
+def settle(server: postgres.Server, seconds: float = 130) -> float:
+    """Wait until every reply has ended and nothing is reserved; the seconds that took."""
     began = time.monotonic()
     with server.connect() as connection:
-        while _count(connection, f"SELECT count(*) FROM chat_messages WHERE {UNFINISHED}"):
+        while _count(connection, f"SELECT count(*) FROM chat_messages WHERE {UNFINISHED}") or _count(
+            connection, "SELECT count(*) FROM token_reservations"
+        ):
             if time.monotonic() - began > seconds:
                 break
             time.sleep(0.5)
@@ -157,9 +164,10 @@ def _rows(connection: "psycopg.Connection[Any]", found: Findings) -> None:
     if overdue := _count(connection, OVERDUE):
         found.add("I6", f"{overdue} replies past their lease")
     found.add("I7", *(row[0] for row in connection.execute(UNANSWERED.encode())))
-    for table, column in connection.execute(RESERVED).fetchall():
-        if left := _count(connection, f"SELECT coalesce(sum({column}), 0) FROM {table}"):
-            found.add("I8", f"{left} {column} in {table}")
+    if left := _count(connection, RESERVED):
+        found.add("I8", f"{left} tokens are still reserved")
+    if left := _count(connection, UNBOOKED):
+        found.add("I8", f"{left} tokens more spent than used")
     found.add("I9", *(f"track {row[0]}" for row in connection.execute(NUMBERING)))
 
 

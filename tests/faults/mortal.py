@@ -87,7 +87,7 @@ class MortalPostgres:
     def running(cls, data_dir: Path, **settings: str) -> Iterator["MortalPostgres"]:
         """With `settings` of Postgres on top of its usual ones, from the first restart on."""
         with postgres.running(data_dir) as server:
-            migrate.upgrade(server.owner_url, app_role=postgres.APP)
+            migrate.upgrade(server.owner_url, app_role=postgres.APP, sweeper_role=postgres.SWEEPER)
             usual = postgres._settings(identity(data_dir), LOOPBACK, durable=True)
             mortal = cls(server, data_dir, usual | settings)
             if settings:

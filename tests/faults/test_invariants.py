@@ -114,11 +114,13 @@ def test_I7_a_question_without_a_reply(database: postgres.Server, ledger: Ledger
 
 
 def test_I8_a_budget_that_stays_reserved(database: postgres.Server, ledger: Ledger) -> None:
-    plant(database, "CREATE TABLE planted (reserved int)", "INSERT INTO planted VALUES (3)")
-    try:
-        assert broken(database, ledger) == {"I8": ["3 reserved in planted"]}
-    finally:
-        plant(database, "DROP TABLE planted")
+    plant(database, "INSERT INTO platform_budgets VALUES (now(), 3, 0)")
+    assert broken(database, ledger) == {"I8": ["3 tokens are still reserved"]}
+
+
+def test_I8_tokens_that_nobody_used(database: postgres.Server, ledger: Ledger) -> None:
+    plant(database, "INSERT INTO platform_budgets VALUES (now(), 0, 5)")
+    assert broken(database, ledger) == {"I8": ["5 tokens more spent than used"]}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests.client import Client
 from tests.factories import PASSWORD, a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.faults.proxy import Proxy
+from tests.roles import looking
 
 ACCOUNT = {"email": "anna@example.com", "password": PASSWORD, "first_name": "Анна", "last_name": "Петрова"}
 WORDS = {"session_id": "here", "message": "Привет"}
@@ -36,7 +37,7 @@ def proxy(committed: None, database: postgres.Server, model: ScriptedModel) -> I
 
 
 def how_many(model: type[Base], *which: Any) -> int:
-    with db.session_factory()() as session:
+    with looking() as session:
         return session.scalar(select(func.count()).select_from(model).where(*which)) or 0
 
 
@@ -47,7 +48,7 @@ def answered(proxy: Proxy, nth: int, caller: Client, path: str, body: Any) -> Cl
     first = caller.post(path, body, idempotency_key="once")
     assert proxy.swallowed == 1, "there is no such commit"
     assert (first.status, first.code) == (503, "db_unavailable")
-    with db.session_factory().begin() as session:
+    with looking() as session:
         # As if the seconds were over for which a lost writer is taken to be alive.
         session.execute(text("UPDATE chat_messages SET leased_until = now()"))
     second, third = (caller.post(path, body, idempotency_key="once") for _ in range(2))
@@ -68,14 +69,14 @@ def test_logging_in_as_a_guest(nth: int, proxy: Proxy) -> None:
     assert (how_many(User), how_many(Login)) == (1, 1)
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("nth", range(1, 7))
 def test_talking_with_the_tutor(nth: int, proxy: Proxy) -> None:
     answered(proxy, nth, Client(token=a_login_of(a_user())), "/api/ai/chat-response", WORDS)
     said = [Message.sender_type == "user", Message.reply_to.is_not(None)]
     assert [how_many(Message, which) for which in said] == [1, 1]
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+@pytest.mark.parametrize("nth", range(1, 7))
 def test_a_greeting(nth: int, proxy: Proxy) -> None:
     wishes = {"skill_area": "танцы", "user_expectations": "Хочу", "difficulty_level": "beginner"}
     body = {"session_id": "here", **wishes, "duration_hours": 20}
