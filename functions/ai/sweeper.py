@@ -44,7 +44,7 @@ def _sweep_budgets() -> None:
     with session_scope() as session:
         budget.forget_old_days(session, RESERVATIONS_AT_ONCE, datetime.now(UTC))
     if given_back:
-        logger.warning("reservations given back", number=given_back)
+        logger.warning("reservations swept", given_back=given_back)
 
 
 def _ask_again(reply_id: UUID, owner_id: str) -> bool:

@@ -120,7 +120,7 @@ def refresh(session: Session, refresh_token: str) -> Tokens:
     """Raises `BadRefreshToken`, or `RefreshReused` once the family's end is committed."""
     issued = tokens.rotate(session, refresh_token)
     if issued is None:
-        session.commit()  # what follows is an error, and would take it back
+        session.commit()  # nosemgrep: commit-in-the-middle - the error that follows would take it back
         raise tokens.RefreshReused
     if issued.user.is_guest:
         issued.user.expires_at = func.now() + GUEST_LIFE

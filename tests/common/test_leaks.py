@@ -24,7 +24,7 @@ LEAKS = {
     "child": 'os.system("echo pass phrase >&2")',
     "file": 'leaks.watch("… pass phrase …")',
     "json": 'print(json.dumps({"words": "пароль 💃"}))',
-    "token": 'print("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2ln")',
+    "token": 'print("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2ln")',  # pragma: allowlist secret
     "key": 'print("key=sk-proj-1234567890")',
     "hash": 'print("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA")',
     "address": 'print("anna@example.com")',
