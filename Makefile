@@ -127,10 +127,10 @@ bench: artifact  ## Measure; ARGS=cold picks one
 	@BUILD_PYTHON=$(BUILD_PYTHON) $(RUN) dev.bench $(ARGS)
 
 prove: install  ## The tests that need minutes; ARGS="-k F3" picks some
-	@$(RUN) pytest -q -s -m prove $(ARGS)
+	@$(RUN) pytest -q -m prove $(ARGS)
 
 prove-short: install  ## The same with counts that CI has time for
-	@PROVE=short $(RUN) pytest -q -s -m prove $(ARGS)
+	@PROVE=short $(RUN) pytest -q -n 2 -m prove $(ARGS)
 
 clean:  ## Remove what can be made again; the data in .local/ stays
 	@test ! -e .aws-sam || chmod -R u+w .aws-sam

@@ -19,7 +19,7 @@ from academy import config, db, migrate
 from academy.models import Base, User
 from dev import aws, postgres
 from dev.sam import TEMPLATE, Template
-from tests import leaks, roles
+from tests import leaks, roles, tiers
 from tests.canaries import PLATFORM_KEY, SECRET
 from tests.client import Client
 from tests.factories import a_key_file, a_login_of, a_user
@@ -33,6 +33,7 @@ Api = Callable[..., Client]
 def pytest_configure(config: pytest.Config) -> None:
     """Have a test process end with the one that started it: xdist's go on when theirs is killed."""
     config.pluginmanager.register(leaks)
+    config.pluginmanager.register(tiers)
     if hasattr(config, "workerinput"):
         threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
 

@@ -5,11 +5,16 @@ with smaller counts, without those that mean nothing when they are short.
 """
 
 import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, TypeVar
 
 import pytest
 
 Size = TypeVar("Size")
+
+FIGURES = "PROVE_FIGURES"
+"""The file that all processes of a run write their figures into."""
 
 TIERS = ("full", "short")
 TIER = os.environ.get("PROVE", "full")
@@ -26,6 +31,20 @@ def sized(*, full: Size, short: Size) -> Size:
 
 
 def report(scenario: str, **figures: Any) -> None:
-    """Print what was measured, in one line."""
+    """Tell what was measured, in one line at the end of the run."""
     told = ", ".join(f"{name.replace('_', ' ')} {figure}" for name, figure in figures.items())
-    print(f"\n{scenario} [{TIER}]: {told}", flush=True)  # noqa: T201 - the figures are what this is run for
+    with Path(os.environ[FIGURES]).open("a") as file:
+        file.write(f"{scenario} [{TIER}]: {told}\n")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        file = NamedTemporaryFile(prefix="figures-")  # noqa: SIM115 - it lasts as long as the run
+        config.add_cleanup(file.close)
+        os.environ[FIGURES] = file.name
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if told := Path(os.environ[FIGURES]).read_text():
+        terminalreporter.section("figures")
+        terminalreporter.write(told)

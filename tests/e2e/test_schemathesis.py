@@ -70,10 +70,11 @@ def before_call(context, case, kwargs):
 
 @pytest.fixture
 def port(committed: None, quiet_model: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """The platform on a port, for callers who all have one address and guess passwords all the time."""
-    many_guesses = Limit("many guesses", 1_000_000, timedelta(minutes=1))
-    monkeypatch.setattr("auth.service.GUESSES", many_guesses)
-    monkeypatch.setattr("auth.service.GUESSES_FROM_ANYWHERE", many_guesses)
+    """The platform on a port, for callers who all have one address, guess passwords and ask all the time."""
+    no_limit = Limit("no limit", 1_000_000, timedelta(minutes=1))
+    monkeypatch.setattr("auth.service.GUESSES", no_limit)
+    monkeypatch.setattr("auth.service.GUESSES_FROM_ANYWHERE", no_limit)
+    monkeypatch.setattr("ai.routes.QUESTIONS", no_limit)
     with socket.create_server(("127.0.0.1", 0)) as listening, monkeypatch.context() as changed:
         changed.setenv("THROTTLE_PER_ADDRESS", "off")
         changed.setenv("WEBSOCKET_MANAGEMENT_URL", f"http://127.0.0.1:{listening.getsockname()[1]}/ws")

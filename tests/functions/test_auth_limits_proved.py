@@ -16,6 +16,7 @@ from tests.conftest import client_of
 from tests.factories import PASSWORD, a_course, a_guest
 from tests.races import at_once
 from tests.roles import looking
+from tests.tiers import report
 
 SEED = 20261126
 RACES = 200
@@ -34,7 +35,7 @@ def statuses(call: Callable[[Client], Reply], times: int) -> Counter[int]:
 def test_A5_A11_so_many_at_once_from_one_address_and_no_more() -> None:
     registered = statuses(register, 50)
     guests = statuses(lambda client: client.post("/api/auth/guest-login"), 100)
-    print(f"\nA5: 50 registrations at once {dict(registered)}; A11: 100 guests at once {dict(guests)}")  # noqa: T201
+    report("A5, A11", registrations=50, ended=dict(registered), guests=100, ended_so=dict(guests))
     assert registered == {201: 10, 429: 40}
     assert guests == {200: 30, 429: 70}
 
@@ -61,7 +62,7 @@ def test_A11_a_guest_is_swept_or_becomes_an_account_never_both(per_account_only:
         else:
             assert (upgraded.status, account, messages) == (401, None, 0)
         outcomes[f"{upgraded.status} {'kept' if account else 'swept'}"] += 1
-    print(f"\nA11, seed {SEED}: {RACES} sweeps against upgrades {dict(outcomes)}, {lost} lost")  # noqa: T201
+    report("A11", seed=SEED, sweeps_against_upgrades=RACES, outcomes=dict(outcomes), lost=lost)
     assert lost == 0
     assert len(outcomes) == 2, "only one side ever won: this was no race"
 

@@ -36,9 +36,10 @@ from tests.gateway import serving
 from tests.races import at_once
 from tests.roles import looking
 from tests.sockets import Socket, Switchboard, spoken
+from tests.tiers import only_in_full, report
 
 SEED = 20261126
-pytestmark = pytest.mark.prove
+pytestmark = [pytest.mark.prove, only_in_full]
 ALL_PLANES = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=200)
 THOUSAND = settings(
     max_examples=1_000,
@@ -46,10 +47,6 @@ THOUSAND = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-def report(text: str) -> None:
-    print(f"\n{text}")  # noqa: T201 - the figures are what this is run for
 
 
 def unlimited() -> None:
@@ -60,7 +57,7 @@ def unlimited() -> None:
 @pytest.mark.usefixtures("environment")
 def test_A1_a_hundred_equal_passwords_have_a_hundred_hashes() -> None:
     hashes = {auth.hash_password(PASSWORD) for _ in range(100)}
-    report(f"A1: 100 equal passwords, {len(hashes)} hashes")
+    report("A1", equal_passwords=100, hashes=len(hashes))
     assert len(hashes) == 100
 
 
@@ -90,8 +87,11 @@ def test_A2_the_platform_answers_while_two_hundred_log_in(
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     p95 = quantiles(waited, n=20)[-1]
     report(
-        f"A2: 200 log-ins at once in {seconds:.1f} s, at most {peak} MiB; "
-        f"20 looks at /api/health meanwhile: p95 {p95 * 1000:.0f} ms"
+        "A2",
+        log_ins_at_once=200,
+        seconds=f"{seconds:.1f}",
+        memory_at_most=f"{peak} MiB",
+        health_p95_of_20=f"{p95 * 1000:.0f} ms",
     )
     assert set(statuses) == {200}
     assert p95 < 0.5
@@ -106,7 +106,7 @@ def test_C1_a_thousand_bodies_that_are_too_large_leave_memory_as_it_was(api: Api
         return resident()
 
     before, after = refused(50), refused(1_000)
-    report(f"C1: 1,000 bodies over 1 MiB, resident memory {before} -> {after} MiB")
+    report("C1", bodies_over_1_MiB=1_000, memory_before=f"{before} MiB", after=f"{after} MiB")
     assert after - before < 20
 
 
@@ -196,8 +196,13 @@ def test_C5_two_hundred_injections_into_every_text_are_no_new_statement(
             if set(seen) != set(benign[place]):
                 differ.append(place)
     report(
-        f"C5: {len(PAYLOADS)} payloads x {len(TEXTS)} texts, {requests} requests; "
-        f"{len(known)} statements known, {len(new)} new; another status at {differ}"
+        "C5",
+        payloads=len(PAYLOADS),
+        texts=len(TEXTS),
+        requests=requests,
+        known_statements=len(known),
+        new_statements=len(new),
+        other_statuses=differ,
     )
     assert (new, differ) == (set(), [])
 
@@ -223,8 +228,13 @@ def test_C6_a_walk_over_a_thousand_rows_while_a_hundred_come_and_a_hundred_go(
                 assert client.delete(f"/api/tracks/{gone}").status == 200
     untouched = [one for one in stays if one not in deleted]
     report(
-        f"C6, seed {SEED}: 1,000 rows, 100 came, {len(deleted)} went; "
-        f"{len(seen) - len(set(seen))} doubles, {len(set(untouched) - set(seen))} of {len(untouched)} missing"
+        "C6",
+        seed=SEED,
+        rows=1_000,
+        came=100,
+        went=len(deleted),
+        doubles=len(seen) - len(set(seen)),
+        missing=f"{len(set(untouched) - set(seen))} of {len(untouched)}",
     )
     assert len(deleted) == 100
     assert len(seen) == len(set(seen))
@@ -273,9 +283,7 @@ def test_F4_fifty_users_on_one_session_name_hear_their_own_and_nothing_else(
         own += sum(mine in frame["message"] for frame in ends)
         received = json.dumps(socket.frames)
         foreign += sum(other in received for other in canaries.values() if other != mine)
-    report(
-        f"F4: 50 users on one session name, 20 messages each: {own} of 1,000 replies came, {foreign} foreign"
-    )
+    report("F4", users_on_one_session_name=50, replies=f"{own} of 1,000", foreign=foreign)
     assert (own, foreign) == (1_000, 0)
 
 
@@ -296,9 +304,7 @@ def test_F6_a_hundred_of_two_hundred_sockets_vanish_and_the_rest_hear_everything
             spoken(socket.of_type("ai_delta")) == socket.last("ai_response")["message"] for socket in alive
         )
     stale = [connection_id for connection_id in gone if connections.find(connection_id)]
-    report(
-        f"F6, seed {SEED}: 100 of 200 sockets gone, {whole} of 100 served whole, {len(stale)} dead rows left"
-    )
+    report("F6", seed=SEED, sockets=200, gone=100, served_whole=f"{whole} of 100", dead_rows=len(stale))
     assert (whole, stale) == (100, [])
 
 

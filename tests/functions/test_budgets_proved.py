@@ -25,6 +25,7 @@ from tests.deliveries import context
 from tests.factories import a_user
 from tests.fakes import ScriptedModel
 from tests.replies import change_reply, in_seconds
+from tests.tiers import only_in_full, report
 
 KILLED = 5
 CONVERSE = """
@@ -63,6 +64,7 @@ def all_ask(factory: sessionmaker[Session], *, days: int) -> list[float]:
     return [each for asked in asking for each in asked.result()]
 
 
+@only_in_full
 @pytest.mark.prove
 @pytest.mark.usefixtures("environment")
 def test_E5_one_row_for_everybody_bears_them_all(tmp_path: Path) -> None:
@@ -80,15 +82,20 @@ def test_E5_one_row_for_everybody_bears_them_all(tmp_path: Path) -> None:
             ]
             left = session.scalar(select(func.count()).select_from(TokenReservation))
         engine.dispose()
-    print(  # noqa: T201 - the figures are what this is run for
-        f"\nE5: {ASKERS} askers, {SECONDS} s each, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"reserved and settled {told(took[1])} on one row, {told(took[ASKERS])} on a row each"
+    report(
+        "E5",
+        askers=ASKERS,
+        seconds=SECONDS,
+        load=f"{os.getloadavg()[0]:.1f}",
+        reserved_and_settled_on_one_row=told(took[1]),
+        on_a_row_each=told(took[ASKERS]),
     )
     asked = sum(map(len, took.values()))
     assert [tuple(row) for row in sums] == [(0, USED * asked)] * 2
     assert left == 0
 
 
+@only_in_full
 @pytest.mark.prove
 @pytest.mark.usefixtures("committed", "quiet")
 def test_E5_what_a_killed_process_held_is_given_back(model: ScriptedModel) -> None:
@@ -109,10 +116,7 @@ def test_E5_what_a_killed_process_held_is_given_back(model: ScriptedModel) -> No
     with session_scope() as session:
         session.execute(update(TokenReservation).values(leased_until=in_seconds(-1)))
     sweeper.handler(scheduled_event(), context())
-    print(  # noqa: T201 - as above
-        f"\nE5: {KILLED} processes killed in mid-answer held {held.reservations} tokens; "
-        f"{books().reservations} are left"
-    )
+    report("E5", killed=KILLED, tokens_they_held=held.reservations, left=books().reservations)
     assert held.reserved_in_all == held.reserved_by_people == held.reservations > KILLED * 4_096
     assert_settled()
 

@@ -1,5 +1,6 @@
 """When the database fails: how long it is waited for, what is tried again, and what counts as its failure."""
 
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -51,16 +52,24 @@ class PatientConnection(psycopg.Connection[Any]):
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         # The pool's ping is all that ever runs outside a transaction.
         patience = PING_SECONDS if self.autocommit else SILENCE_SECONDS
-        started = time.monotonic()
-        try:
-            return super().wait(gen, interval, patience if timeout is None else timeout)
-        except psycopg.OperationalError:
-            if self.closed or time.monotonic() - started < patience:
-                raise
-            self.pgconn.finish()
-            if self.door:
-                self.door.is_shut = True
-            raise ConnectionTimeout("nothing was heard from the database") from None
+        while True:
+            started = time.monotonic()
+            try:
+                return super().wait(gen, interval, patience if timeout is None else timeout)
+            except psycopg.OperationalError:
+                if self.closed or time.monotonic() - started < patience:
+                    raise
+                if self._is_silent():
+                    break
+        self.pgconn.finish()
+        if self.door:
+            self.door.is_shut = True
+        raise ConnectionTimeout("nothing was heard from the database")
+
+    def _is_silent(self) -> bool:
+        """Whether there is nothing to read: on a busy machine it may be us who were not heard of."""
+        readable, _, _ = select.select([self.pgconn.socket], [], [], 0)
+        return not readable
 
 
 class Door:
