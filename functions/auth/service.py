@@ -172,7 +172,7 @@ def _upgrade(session: Session, guest_id: str, account: dict[str, str]) -> User:
     )
     user = session.scalars(statement).one_or_none()
     if user is None:
-        if session.get(User, guest_id) is None:
+        if session.scalar(select(User.id).where(User.id == guest_id)) is None:
             raise Unauthorized("This guest's time was over. Register without its token.")
         raise AlreadyRegistered
     # Whoever made the guest may not be who registers: no token of the guest opens the account.

@@ -16,8 +16,8 @@ Result = TypeVar("Result")
 
 PLACE_SECONDS = 2.0
 """For a place in the pool, where threads share one; an environment of Lambda has its place at once."""
-PING_SECONDS = 0.5
-CONNECT_SECONDS = 3
+PING_SECONDS = 1.5
+CONNECT_SECONDS = 2
 SILENCE_SECONDS = 3.5
 """A statement that takes longer, we give up; a lock is waited for less long, so that its end is heard of."""
 KNOCK_SECONDS = 1.0
