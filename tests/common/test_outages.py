@@ -1,5 +1,6 @@
 """How long the database is waited for, and what is tried again when it fails."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,6 +70,31 @@ class TestG7Patience:
             with engine.connect() as connection:
                 assert connection.scalar(text("SELECT 3")) == 3
             engine.dispose()
+
+    def test_a_busy_host_that_has_not_looked_waits_on_for_the_answer(
+        self, database: postgres.Server, hasty: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outages.PatientConnection, "_is_silent", lambda _: False)
+        engine = an_engine(database, database.port)
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 7 FROM pg_sleep(0.7)")) == 7
+        engine.dispose()
+
+    def test_an_error_that_is_read_late_is_still_an_error(
+        self, database: postgres.Server, hasty: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def read_late() -> Iterator[int]:
+            time.sleep(2 * outages.SILENCE_SECONDS)
+            yield from ()
+            raise psycopg.OperationalError("what Postgres said")
+
+        monkeypatch.setattr(outages.PatientConnection, "_is_silent", lambda _: False)
+        engine = an_engine(database, database.port)
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with pytest.raises(psycopg.OperationalError, match="what Postgres said"):
+                driver.wait(read_late())
+        engine.dispose()
 
     def test_an_idle_connection_that_died_is_replaced(self, database: postgres.Server, hasty: None) -> None:
         with Proxy(database.port) as proxy:

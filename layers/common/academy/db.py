@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from psycopg import Error, pq, sql
+from psycopg.errors import error_from_result
+from psycopg.generators import execute
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -102,20 +105,17 @@ def _begin_as(connection: Connection, user_id: str) -> None:
     psycopg sends BEGIN by itself, and waits for it, ahead of the first statement of a connection that is
     in no transaction yet.
     """
-    from psycopg import Error, pq, sql
-    from psycopg.generators import execute
-
     driver: Any = connection.connection.driver_connection
     begin = sql.SQL("BEGIN;" if driver.info.transaction_status == pq.TransactionStatus.IDLE else "")
     named = sql.SQL("SELECT set_config({}, {}, true)").format(sql.Literal(USER), sql.Literal(user_id))
     driver.pgconn.send_query((begin + named).as_bytes(driver))
     try:
         *_, result = driver.wait(execute(driver.pgconn))
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            raise error_from_result(result)
     except Error as error:
         connection.invalidate()
         raise OperationalError("BEGIN", None, error) from error
-    if result.status != pq.ExecStatus.TUPLES_OK:
-        raise OperationalError("BEGIN", None, Exception(result.get_error_message()))
 
 
 @lru_cache(maxsize=1)

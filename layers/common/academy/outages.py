@@ -50,15 +50,15 @@ class PatientConnection(psycopg.Connection[Any]):
     """The one it came through, which is shut when nothing is heard."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
         # The pool's ping is all that ever runs outside a transaction.
         patience = PING_SECONDS if self.autocommit else SILENCE_SECONDS
         while True:
-            started = time.monotonic()
             try:
-                return super().wait(gen, interval, patience if timeout is None else timeout)
-            except psycopg.OperationalError:
-                if self.closed or time.monotonic() - started < patience:
-                    raise
+                return super().wait(gen, interval, patience)
+            # Only while nothing has come is `gen` still there to be waited for once more.
+            except psycopg.errors._WaitTimeout:
                 if self._is_silent():
                     break
         self.pgconn.finish()
