@@ -89,6 +89,6 @@ CONTEXT = SimpleNamespace(
 @lru_cache
 def handler_for(path: str) -> LambdaHandler:
     area = path.strip("/").split("/")[1:2]
-    name = area[0] if area and area[0] in FUNCTIONS else "auth"
+    name = area[0] if area and area[0] in FUNCTIONS else "tracks"
     handler: LambdaHandler = import_module(f"{name}.routes").handler
     return handler

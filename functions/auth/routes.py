@@ -1,4 +1,4 @@
-"""`/api/auth`: accounts, log-ins and tokens; also `/api` itself, which says that the platform is up."""
+"""`/api/auth`: accounts, log-ins and tokens."""
 
 from fastapi import Response
 from starlette.requests import Request
@@ -17,7 +17,6 @@ from academy.models import User
 from auth import service, tokens
 from auth.schemas import (
     DeleteMeIn,
-    HealthOut,
     LoginIn,
     PasswordIn,
     RefreshIn,
@@ -31,17 +30,6 @@ SOCKET_COOKIE = "ws_token"
 SOCKET_PATH = "/ws"
 
 router = Router(prefix="/auth", tag="auth")
-status_router = Router(prefix="", tag="status")
-
-
-@status_router.get("", response_model=HealthOut)
-def root() -> HealthOut:
-    return HealthOut()
-
-
-@status_router.get("/health", response_model=HealthOut)
-def health() -> HealthOut:
-    return HealthOut()
 
 
 @router.post("/register", status_code=201, response_model=TokensOut, dependencies=[LET_GO])
@@ -122,4 +110,4 @@ def _drop_cookie(response: Response) -> None:
     response.delete_cookie(SOCKET_COOKIE, path=SOCKET_PATH, httponly=True, samesite="strict")
 
 
-handler = lambda_handler(router, status_router)
+handler = lambda_handler(router)

@@ -83,7 +83,3 @@ class TokensOut(Output):
     expires_in: int = Field(description="Seconds the access token lives.")
     refresh_token: str
     user: UserOut
-
-
-class HealthOut(Output):
-    status: Literal["ok"] = "ok"

@@ -1,4 +1,7 @@
-"""`/api/tracks`."""
+"""`/api/tracks`; also `/api` itself, which says that the platform is up.
+
+It says so here, where no password is hashed: nobody waits for other people's log-ins to hear it.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -7,9 +10,20 @@ from academy.http import CurrentUser, PaginatorDep, Router, SessionDep, lambda_h
 from academy.models import Track
 from academy.paging import newest_first_key
 from tracks import service
-from tracks.schemas import Deleted, TrackIn, TrackOut, TrackPatch
+from tracks.schemas import Deleted, HealthOut, TrackIn, TrackOut, TrackPatch
 
 router = Router(prefix="/tracks", tag="tracks")
+status_router = Router(prefix="", tag="status")
+
+
+@status_router.get("", response_model=HealthOut)
+def root() -> HealthOut:
+    return HealthOut()
+
+
+@status_router.get("/health", response_model=HealthOut)
+def health() -> HealthOut:
+    return HealthOut()
 
 
 @router.get("", response_model=list[TrackOut])
@@ -40,4 +54,4 @@ def delete_track(track_id: UUID, user: CurrentUser, session: SessionDep) -> Dele
     return Deleted(message="The track and everything in it has been deleted.")
 
 
-handler = lambda_handler(router)
+handler = lambda_handler(router, status_router)

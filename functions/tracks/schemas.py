@@ -1,4 +1,4 @@
-"""The bodies of `/api/tracks`."""
+"""The bodies of `/api/tracks`, and of `/api` itself."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -60,3 +60,7 @@ class TrackOut(Output):
 class Deleted(Output):
     success: Literal[True] = True
     message: str
+
+
+class HealthOut(Output):
+    status: Literal["ok"] = "ok"
