@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
@@ -25,6 +27,9 @@ ISSUER = "academy"
 MAX_TOKEN_LENGTH = 4096
 CLOCKS_DIFFER = timedelta(seconds=10)
 """How far apart the clocks of two hosts may be, so that the one accepts what the other has just issued."""
+
+HASHING = Semaphore(os.cpu_count() or 1)
+"""A hash takes a core and its memory for itself: more at once than cores would only keep others waiting."""
 
 Audience = Literal["api", "ws"]
 """`api` tokens open the REST API and sockets; `ws` tokens, which live in a cookie, open sockets only."""
@@ -117,15 +122,18 @@ def user_of(session: Session, claims: Claims) -> User:
 
 def hash_password(password: str) -> str:
     """An argon2id hash in PHC string format."""
-    return _hasher().hash(_normal(password))
+    with HASHING:
+        return _hasher().hash(_normal(password))
 
 
 def password_matches(password: str, password_hash: str | None) -> bool:
     """Whether the password is right; as slow for no account at all (`None`) as for a real one."""
     from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
+    expected = password_hash or _no_password()
     try:
-        _hasher().verify(password_hash or _no_password(), _normal(password))
+        with HASHING:
+            _hasher().verify(expected, _normal(password))
     except (VerifyMismatchError, InvalidHashError):
         return False
     return password_hash is not None
