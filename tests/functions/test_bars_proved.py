@@ -4,24 +4,29 @@ import itertools
 import json
 import random
 import resource
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from statistics import quantiles
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, delete, insert
+from pydantic import SecretStr
+from sqlalchemy import Connection, insert
 from sqlalchemy.orm import Session
 
 from academy import auth, config, connections, db, migrate
 from academy.http.edge import MAX_BODY_BYTES
-from academy.models import Throttle, Track, User
+from academy.models import Track, User
 from ai.prompts import PLANNING
 from dev import postgres
 from dev.sam import TEMPLATE, Template
+from tests import roles
 from tests.client import Client
 from tests.conftest import Api, client_of
 from tests.deliveries import deliver_all
@@ -33,8 +38,8 @@ from tests.functions.test_input import TEXTS
 from tests.functions.test_ownership import FILLERS, schema_of
 from tests.functions.test_pages import link_of
 from tests.gateway import serving
+from tests.limits import forget_counts
 from tests.races import at_once
-from tests.roles import looking
 from tests.sockets import Socket, Switchboard, spoken
 from tests.tiers import only_in_full, report
 
@@ -47,11 +52,6 @@ THOUSAND = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-def unlimited() -> None:
-    with looking() as session:
-        session.execute(delete(Throttle))
 
 
 @pytest.mark.usefixtures("environment")
@@ -67,22 +67,30 @@ def test_A2_the_platform_answers_while_two_hundred_log_in(
     monkeypatch.setenv("THROTTLE_PER_ADDRESS", "off")
     config.settings.cache_clear()
     hashed = auth.hash_password(PASSWORD)
-    people = [a_user(password_hash=hashed).email for _ in range(200)]
-    waited: list[float] = []
-    with serving(Template(TEMPLATE)) as gateway:
+    people = [f"person{number}@example.com" for number in range(200)]
+    for email in people:
+        a_user(email=email, password_hash=hashed)
+    with serving(Template(TEMPLATE)) as gateway, ThreadPoolExecutor(1) as monitor:
+        over = threading.Event()
 
-        def act(email: str | None) -> int:
-            if email:
-                body = json.dumps({"email": email, "password": PASSWORD}).encode()
-                return gateway("POST", "/api/auth/login", body, content_type="application/json").status
-            started = time.perf_counter()
-            status = gateway("GET", "/api/health").status
-            waited.append(time.perf_counter() - started)
-            return status
+        def log_in(email: str) -> int:
+            body = json.dumps({"email": email, "password": PASSWORD}).encode()
+            return gateway("POST", "/api/auth/login", body, content_type="application/json").status
 
+        def watch() -> list[float]:
+            waited = []
+            while not over.wait(0.05):
+                started = time.perf_counter()
+                assert gateway("GET", "/api/health").status == 200
+                waited.append(time.perf_counter() - started)
+            return waited
+
+        watching = monitor.submit(watch)
         started = time.perf_counter()
-        statuses = at_once(act, [*people, *[None] * 20])
+        statuses = at_once(log_in, people)
         seconds = time.perf_counter() - started
+        over.set()
+        waited = watching.result()
     config.settings.cache_clear()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     p95 = quantiles(waited, n=20)[-1]
@@ -91,7 +99,9 @@ def test_A2_the_platform_answers_while_two_hundred_log_in(
         log_ins_at_once=200,
         seconds=f"{seconds:.1f}",
         memory_at_most=f"{peak} MiB",
-        health_p95_of_20=f"{p95 * 1000:.0f} ms",
+        health_asked=len(waited),
+        health_p95=f"{p95 * 1000:.0f} ms",
+        health_at_most=f"{max(waited) * 1000:.0f} ms",
     )
     assert set(statuses) == {200}
     assert p95 < 0.5
@@ -138,19 +148,23 @@ PAYLOADS = [
 @contextmanager
 def watched_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
     """A Postgres that keeps the shapes of all statements, as the platform's own while the block lasts."""
-    factory = db.session_factory()
-    usual = factory.kw["bind"]
+    factories = db.session_factory(), roles.looks
+    usual = [factory.kw.get("bind") for factory in factories]
     with pytest.MonkeyPatch.context() as changed:
         changed.setitem(postgres.SETTINGS, "shared_preload_libraries", "pg_stat_statements")
         with postgres.running(tmp_path_factory.mktemp("watched"), durable=False) as server:
             with server.connect() as connection:
                 connection.execute("CREATE EXTENSION pg_stat_statements")
-            migrate.upgrade(server.owner_url, app_role=postgres.APP)
-            factory.configure(bind=create_engine(server.url, pool_size=10))
+            migrate.upgrade(server.owner_url, app_role=postgres.APP, sweeper_role=postgres.SWEEPER)
+            watched = [db.make_engine(SecretStr(url)) for url in (server.url, server.superuser_url)]
+            for factory, engine in zip(factories, watched, strict=True):
+                factory.configure(bind=engine)
             try:
                 yield server
             finally:
-                factory.configure(bind=usual)
+                for factory, bind, engine in zip(factories, usual, watched, strict=True):
+                    factory.configure(bind=bind)
+                    engine.dispose()
 
 
 def shapes(server: postgres.Server) -> set[str]:
@@ -165,26 +179,30 @@ def test_C5_two_hundred_injections_into_every_text_are_no_new_statement(
 ) -> None:
     assert len(PAYLOADS) == 200
     model.reset()
-    requests = 0
+    requests = refused = 0
     differ: list[tuple[str, str, str]] = []
-    with watched_database(tmp_path_factory) as server:
+    with watched_database(tmp_path_factory) as server, server.connect() as counts:
         owner = a_user(password_hash=auth.hash_password(PASSWORD))
         course = a_course(owner, key=FILLERS["session_id"])
         client = client_of(owner)
 
         def statuses(method: str, path: str, name: str, text: str) -> int:
             known: dict[str, Any] = {**FILLERS, **course.ids, "session_id": FILLERS["session_id"]}
+            known |= {"email": f"{uuid4()}@example.com", "password": PASSWORD, "current_password": PASSWORD}
+            known |= {"new_password": PASSWORD}
             needed = {*schema_of(method, path).get("required", ()), name}
             body = {one: known.get(one, "x") for one in needed} | {name: text}
+            counts.execute("DELETE FROM throttles")
             return client.request(method, path.format(**known), body).status
 
         def ask_all(texts: list[str]) -> dict[tuple[str, str, str], list[int]]:
             nonlocal requests
             found = {}
-            for method, path, name, longest in TEXTS:
-                found[method, path, name] = [statuses(method, path, name, text[:longest]) for text in texts]
+            for number, (method, path, name, longest) in enumerate(TEXTS):
+                # Of its own at each place, or what may be logged at one would be taken for a leak at another.
+                own = [f"{text} {number}"[:longest] for text in texts]
+                found[method, path, name] = [statuses(method, path, name, text) for text in own]
                 requests += len(texts)
-                unlimited()
             return found
 
         # What is said twice takes other ways than what is said once: both are benign.
@@ -193,18 +211,21 @@ def test_C5_two_hundred_injections_into_every_text_are_no_new_statement(
         hostile = ask_all(PAYLOADS)
         new = shapes(server) - known
         for place, seen in hostile.items():
-            if set(seen) != set(benign[place]):
+            # What is refused by its shape reaches no statement at all.
+            if not set(seen) <= {*benign[place], 422}:
                 differ.append(place)
+            refused += not any(status < 300 for status in benign[place])
     report(
         "C5",
         payloads=len(PAYLOADS),
-        texts=len(TEXTS),
+        texts=f"{len(TEXTS)}, {len(TEXTS) - refused} of them accepted where they are benign",
         requests=requests,
         known_statements=len(known),
         new_statements=len(new),
         other_statuses=differ,
     )
     assert (new, differ) == (set(), [])
+    assert refused < len(TEXTS) / 2
 
 
 def test_C6_a_walk_over_a_thousand_rows_while_a_hundred_come_and_a_hundred_go(
@@ -275,7 +296,7 @@ def test_F4_fifty_users_on_one_session_name_hear_their_own_and_nothing_else(
         for socket in sockets:
             socket.say(f"{canaries[socket.connection.id]}{number}")
         deliver_all()
-        unlimited()
+        forget_counts()
     foreign = own = 0
     for socket in sockets:
         mine = canaries[socket.connection.id]

@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any, Literal
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from academy import connections
-from academy.models import Message, Throttle
+from academy.models import Message
 from tests.conftest import client_of
 from tests.deliveries import deliver, waiting
 from tests.factories import a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.functions.fuzz import frames
+from tests.limits import forget_counts
 from tests.roles import looking
 from tests.sockets import Socket, Switchboard, spoken, words_of
 from tests.tiers import report, sized
@@ -40,11 +41,6 @@ def statuses() -> Counter[str]:
     with looking() as session:
         query = select(Message.status, func.count()).where(Message.sender_type == "ai")
         return Counter({row[0]: row[1] for row in session.execute(query.group_by(Message.status))})
-
-
-def unlimited() -> None:
-    with looking() as session:
-        session.execute(delete(Throttle))
 
 
 def test_F8_streams_cut_after_every_token_in_every_way_on_both_transports(
@@ -91,7 +87,7 @@ def test_F12_every_event_delivered_three_times(switchboard: Switchboard, model: 
         # Two at once, the third late; what is refused because somebody is at it is delivered once more.
         at_most(8, deliver, [message for message in messages for _ in range(2)])
         at_most(8, deliver, messages)
-        unlimited()
+        forget_counts()
     ends = [len(socket.of_type("ai_response")) for socket in crowd]
     events = rounds * len(crowd)
     report("F12", events=f"{events} x 3", model_calls=len(model.requests), ai_responses=sum(ends))
@@ -144,7 +140,7 @@ def test_F20_ten_thousand_frames_of_every_kind(switchboard: Switchboard) -> None
             answers[str(answer.get("code", answer["type"]))] += 1
         socket.frames.clear()
         if number % 40 == 0:
-            unlimited()
+            forget_counts()
     report("F20", seed=SEED, frames=count, answered_by=dict(answers.most_common()))
     assert answers["internal_error"] == 0
     assert not {socket.connection.id for socket in sockets} & switchboard.closed
