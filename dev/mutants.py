@@ -17,7 +17,10 @@ from dev.local import ROOT
 COPIES = ROOT / ".local" / "mutants"
 PACKAGES = (*(ROOT / "functions").glob("[a-z]*/"), ROOT / "layers" / "common" / "academy")
 BESIDE = ("dev", "docs", "infra", "tests")
-CHILDREN = "4"
+CHILDREN = "2"
+IN_A_PROCESS_OF_ITS_OWN = "importing_it"  # which finds no code here
+BEHIND_POLICIES = "policies or B3"
+WITHOUT_POLICIES = "WITHOUT_POLICIES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +30,24 @@ class Guard:
     code: tuple[str, ...]
     tests: tuple[str, ...]
     percent: float = 0.0
+    alone: bool = False
+    """Without the database's policies, behind which what has become of this guard would not show."""
 
 
 GUARDS = {
-    "egress": Guard(("academy/egress/*.py",), ("common/test_egress.py",)),
+    "egress": Guard(
+        ("academy/egress/*.py",),
+        ("common/test_egress.py", "common/test_llm.py", "functions/test_ai_egress.py"),
+    ),
     "tokens": Guard(
         ("academy/auth.py", "auth/tokens.py"),
-        ("functions/test_auth_accounts.py", "functions/test_auth_tokens.py"),
+        (
+            "functions/test_auth_accounts.py",
+            "functions/test_auth_tokens.py",
+            "functions/test_clocks.py",
+            "functions/test_ws_connect.py",
+            "functions/test_ws_frames.py",
+        ),
     ),
     "ownership": Guard(
         ("academy/repositories/*.py",),
@@ -43,6 +57,7 @@ GUARDS = {
             "functions/test_tracks.py",
             "functions/test_pages.py",
             "functions/test_ai_flows.py",
+            "functions/test_ai_trust.py",
             "functions/test_ws_chats.py",
             "functions/test_ws_frames.py",
             "functions/test_replies_once.py",
@@ -50,17 +65,32 @@ GUARDS = {
             "functions/test_replies_streaming.py",
             "functions/test_sweeper.py",
         ),
+        alone=True,
     ),
-    "throttle": Guard(("academy/throttle.py",), ("functions/test_auth_limits.py",), percent=5),
-    "idempotency": Guard(("academy/http/idempotency.py",), ("functions/test_idempotency.py",), percent=5),
+    "throttle": Guard(
+        ("academy/throttle.py",), ("functions/test_auth_limits.py", "functions/test_clocks.py"), percent=5
+    ),
+    "idempotency": Guard(
+        ("academy/http/idempotency.py",),
+        ("functions/test_idempotency.py", "functions/test_idempotency_everywhere.py"),
+        percent=5,
+    ),
     "paging": Guard(
         ("academy/paging.py", "academy/http/pagination.py"), ("functions/test_pages.py",), percent=5
     ),
-    "crypto": Guard(
-        ("academy/crypto.py", "academy/vault.py"),
-        ("common/test_vault.py", "functions/test_ai_trust.py", "functions/test_auth_tokens.py"),
+    "keys": Guard(
+        ("academy/crypto.py", "academy/vault.py", "academy/envelope.py", "academy/wrapping.py", "ai/keys.py"),
+        (
+            "common/test_vault.py",
+            "common/test_envelope.py",
+            "functions/test_ai_trust.py",
+            "functions/test_auth_tokens.py",
+            "functions/test_keys_at_rest.py",
+        ),
         percent=5,
     ),
+    "budgets": Guard(("ai/budget.py",), ("functions/test_budgets.py",), percent=5),
+    "outages": Guard(("academy/outages.py",), ("common/test_outages.py",), percent=5),
 }
 
 SETTINGS = """\
@@ -70,7 +100,7 @@ also_copy = {beside}
 only_mutate = {code}
 # What a person reads may be worded in any way.
 do_not_mutate_patterns = ['^\\s*f?"[^"]*"$', 'logger\\.', 'super\\(\\).__init__\\(']
-pytest_add_cli_args = ["-m", "not prove and not artifact", "-p", "no:cacheprovider"]
+pytest_add_cli_args = ["-m", "not prove and not artifact", "-k", "{chosen}", "-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
 process_isolation = "forkserver"  # settings and engine are kept once they are made
 timeout_constant = 20.0  # every run starts a Postgres of its own
@@ -94,7 +124,8 @@ def main(names: list[str]) -> int:
 def _holds(name: str, guard: Guard) -> bool:
     copy = COPIES / name
     _copy(copy, guard)
-    _mutmut(copy, "run", "--max-children", CHILDREN)
+    alone = {WITHOUT_POLICIES: "yes"} if guard.alone else {}
+    _mutmut(copy, "run", "--max-children", CHILDREN, **alone)
     _mutmut(copy, "results")
     _mutmut(copy, "export-cicd-stats")
     counts: dict[str, int] = json.loads((copy / "mutants" / "mutmut-cicd-stats.json").read_text())
@@ -115,14 +146,19 @@ def _copy(copy: Path, guard: Guard) -> None:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     code = [f"src/{pattern}" for pattern in guard.code]
     tests = [f"tests/{file}" for file in guard.tests]
-    settings = SETTINGS.format(beside=json.dumps(BESIDE), code=json.dumps(code), tests=json.dumps(tests))
+    settings = SETTINGS.format(
+        beside=json.dumps(BESIDE),
+        code=json.dumps(code),
+        tests=json.dumps(tests),
+        chosen=f"not ({BEHIND_POLICIES})" if guard.alone else f"not {IN_A_PROCESS_OF_ITS_OWN}",
+    )
     (copy / "pyproject.toml").write_text(settings)
 
 
-def _mutmut(copy: Path, *arguments: str) -> None:
+def _mutmut(copy: Path, *arguments: str, **variables: str) -> None:
     # Without PYTHONPATH, or the checkout's own code would be tested instead of the mutants.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run(["mutmut", *arguments], cwd=copy, env=environment, check=True)
+    subprocess.run(["mutmut", *arguments], cwd=copy, env=environment | variables, check=True)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,6 @@ def no_owner_clauses() -> Iterator[list[str]]:
 
 
 def take_down_policies(transaction: Connection) -> None:
-    """Show everybody everything, until the test's transaction is rolled back."""
+    """Show everybody everything, until the transaction is rolled back."""
     for table in Base.metadata.sorted_tables:
         transaction.execute(text(f"ALTER TABLE {table.name} DISABLE ROW LEVEL SECURITY"))
