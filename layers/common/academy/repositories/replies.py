@@ -13,8 +13,9 @@ from academy.models import Chat, ChatSession, Message
 LEASE = timedelta(seconds=30)
 """Who writes a reply renews this every second; whoever does not is taken to be dead."""
 
-GRACE = timedelta(seconds=45)
-"""How long the queue gets to bring an abandoned reply to somebody else."""
+GRACE = timedelta(seconds=30)
+"""How long the queue gets to bring a reply to somebody, or to somebody else; swept every minute, it is not
+lost for longer than 90 s."""
 
 UNFINISHED = ("pending", "streaming")
 
