@@ -3,14 +3,15 @@
 import base64
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import jwt
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from academy import auth, config, crypto
@@ -192,6 +193,16 @@ class TestA9Refreshing:
         assert refresh(api(), second["refresh_token"]).status == 401
         assert Client(token=second["access_token"]).get("/api/auth/me").status == 401
 
+    def test_A9_ten_seconds_are_not_late(self, api: Api, session: Session) -> None:
+        first = guest_tokens(api)["refresh_token"]
+        second = refresh(api(), first).body["refresh_token"]
+        just_now = func.now() - timedelta(seconds=10)
+        session.execute(
+            update(RefreshToken).where(RefreshToken.used_at.is_not(None)).values(used_at=just_now)
+        )
+        session.commit()
+        assert refresh(api(), first).body["refresh_token"] == second
+
     def test_A9_a_token_whose_successor_was_used_has_been_stolen(self, api: Api) -> None:
         first = guest_tokens(api)["refresh_token"]
         second = refresh(api(), first).body["refresh_token"]
@@ -213,7 +224,7 @@ class TestA9Refreshing:
         self, api: Api, session: Session, kind: type[RefreshToken] | type[Login]
     ) -> None:
         tokens = guest_tokens(api)
-        session.execute(update(kind).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+        session.execute(update(kind).values(expires_at=func.now()))
         session.commit()
         assert refresh(api(), tokens["refresh_token"]).code == "bad_refresh_token"
 
@@ -231,6 +242,35 @@ class TestA9Refreshing:
     @pytest.mark.parametrize("token", ["", "unknown", "я", "x" * 200])
     def test_an_unknown_token_is_refused(self, api: Api, token: str) -> None:
         assert refresh(api(), token).status == 401
+
+
+class TestToTheMicrosecond:
+    """A transaction has one `now`, and so has a test: what ends now has ended."""
+
+    def test_A7_a_token_has_ended_when_its_time_has_come(self, user: User, session: Session) -> None:
+        claims = auth.read_token(a_login_of(user))
+        now = session.scalar(select(func.now()))
+        assert now
+        for seconds, is_good in ((0, False), (1, True)):
+            ending = replace(claims, expires_at=now + timedelta(seconds=seconds))
+            with nullcontext() if is_good else pytest.raises(Unauthorized):
+                assert auth.user_of(session, ending).id == user.id
+
+    @pytest.mark.parametrize("kind", [User, Login])
+    def test_A10_an_account_and_a_log_in_have(
+        self, api: Api, user: User, session: Session, kind: type[User] | type[Login]
+    ) -> None:
+        client = api(user)
+        for at, status in ((func.now() + timedelta(seconds=1), 200), (func.now(), 401)):
+            session.execute(update(kind).values(expires_at=at))
+            session.commit()
+            assert client.get("/api/auth/me").status == status
+
+    def test_A9_an_account_has_for_its_refresh_token_too(self, api: Api, session: Session) -> None:
+        token = guest_tokens(api)["refresh_token"]
+        session.execute(update(User).values(expires_at=func.now()))
+        session.commit()
+        assert refresh(api(), token).code == "bad_refresh_token"
 
 
 class TestA10LoggingOut:
