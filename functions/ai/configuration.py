@@ -1,6 +1,6 @@
 """Whose model answers: a person's own, or the platform's; and where each key may be sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
@@ -134,7 +134,7 @@ def _choice(row: AIConfiguration, given_key: str | None = None) -> Choice:
         if not (key or settings().default_openai_base_url):
             raise llm.ModelNotConfigured
         # The platform's key goes to the platform's origin, and nowhere else.
-        return Choice(_model(row, base_url, key, trusted=True), own_key=False)
+        return Choice(_paid_for(_model(row, base_url, key, trusted=True)), own_key=False)
     return Choice(_model(row, base_url, key or "", trusted=is_platform), own_key=True)
 
 
@@ -157,6 +157,14 @@ def _model(row: AIConfiguration, base_url: str, key: str, *, trusted: bool) -> l
         trusted=trusted,
         allowed_private=settings().llm_allowed_private,
     )
+
+
+def _paid_for(model: llm.Model) -> llm.Model:
+    """This model if the platform's key pays for it, or the platform's own."""
+    config = settings()
+    if not config.platform_models or model.name in config.platform_models:
+        return model
+    return replace(model, name=config.default_openai_model)
 
 
 def _own_key(row: AIConfiguration, here: str) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from academy import llm
+from academy import config, llm
 from academy.db import session_scope
 from academy.models import AIConfiguration, AIUsage, Chat, PlatformBudget, Throttle, TokenReservation, User
 from academy.repositories.replies import LEASE
@@ -180,6 +180,37 @@ class TestWhoPays:
         assert model.requests[-1].key == "sk-my-own"
         assert session.scalars(select(AIUsage.own_key)).all() == [True]
         assert assert_settled().spent_in_all == 0
+
+    @pytest.mark.parametrize(
+        ("key", "named", "asked"),
+        [
+            (None, "dear", "scripted"),
+            (None, "cheap", "cheap"),
+            (None, None, "scripted"),
+            ("sk-my-own", "dear", "dear"),
+        ],
+    )
+    def test_E5_the_platforms_key_pays_for_models_that_are_named(
+        self,
+        key: str | None,
+        named: str | None,
+        asked: str,
+        learner: Learner,
+        model: ScriptedModel,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        with monkeypatch.context() as changed:
+            changed.setenv("PLATFORM_MODELS", "scripted,cheap,")
+            config.settings.cache_clear()
+            learner.client.put("/api/ai/user-config", {"api_key": key, "model_name": named})
+            assert learner.say().body["model_used"] == asked
+        config.settings.cache_clear()
+        assert model.requests[-1].body["model"] == asked
+
+    def test_E5_while_none_is_named_people_choose(self, learner: Learner, model: ScriptedModel) -> None:
+        learner.client.put("/api/ai/user-config", {"model_name": "dear"})
+        assert learner.say().body["model_used"] == "dear"
+        assert model.requests[-1].body["model"] == "dear"
 
     @pytest.mark.parametrize("key", ["sk-my-own", None])
     def test_E5_whoever_pays_the_61st_question_of_a_minute_waits(

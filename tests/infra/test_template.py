@@ -90,6 +90,12 @@ def test_passwords_are_guessed_more_slowly_than_pages_are_read(template: Templat
     assert strict < usual
 
 
+def test_E5_the_platforms_key_pays_for_the_default_model_alone(template: Template) -> None:
+    variables = template.section("Globals")["Function"]["Environment"]["Variables"]
+    assert template.resolve(variables["DEFAULT_OPENAI_MODEL"]) == "gpt-5-mini"
+    assert template.resolve(variables["PLATFORM_MODELS"]).rstrip(",") == "gpt-5-mini"
+
+
 def test_every_alarm_is_heard_and_says_where_to_read_on(template: Template) -> None:
     handbook = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     alarms = properties(template, "AWS::CloudWatch::Alarm")

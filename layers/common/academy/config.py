@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """The secret that holds it, where it is not set."""
     default_openai_base_url: str | None = None
     default_openai_model: str = "gpt-5-mini"
+    platform_models: Annotated[tuple[str, ...], NoDecode] = ()
+    """The models that people may choose while the platform's key pays; with none named, any."""
     daily_tokens_per_learner: int = Field(default=500_000, ge=0)
     """What the platform's key pays for, each day (UTC); 0 leaves people to keys of their own."""
     daily_tokens_per_guest: int = Field(default=100_000, ge=0)
@@ -66,7 +68,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     aws_lambda_function_name: str | None = None
 
-    @field_validator("allowed_origins", "llm_allowed_private", mode="before")
+    @field_validator("allowed_origins", "llm_allowed_private", "platform_models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
