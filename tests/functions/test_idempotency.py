@@ -1,14 +1,15 @@
 """Idempotency-Key: the same POST again is one effect and one answer."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from academy.models import Base, Chat, ChatSession, Message, Track, User
-from tests.client import Client
+from academy.models import Base, Chat, ChatSession, IdempotencyKey, Message, Track, User
+from tests.client import Client, Reply
 from tests.conftest import Api, client_of
 from tests.factories import a_course, a_user
 from tests.fakes import ScriptedModel
@@ -49,6 +50,48 @@ def test_G1_another_route_is_a_mismatch(api: Api, user: User) -> None:
     caller.post("/api/chat/sessions", {}, idempotency_key="key-1")
     reply = caller.post("/api/tracks", {}, idempotency_key="key-1")
     assert (reply.status, reply.code) == (422, "idempotency_mismatch")
+
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+def test_G1_a_lease_keeps_repetitions_waiting_until_it_is_over(
+    api: Api, user: User, session: Session
+) -> None:
+    caller = api(user)
+
+    def repeat_after(ended: timedelta) -> Reply:
+        # As a request leaves it behind that let go of its connection, and was killed.
+        row = {"sealed_answer": None, "leased_until": func.now() - ended}
+        session.execute(update(IdempotencyKey).values(row))
+        session.commit()
+        return caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1")
+
+    caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1")
+    waits = repeat_after(timedelta(0))
+    assert (waits.status, waits.code) == (409, "idempotency_in_progress")
+    assert waits.headers["retry-after"] == "2"
+    again = repeat_after(MICROSECOND)
+    assert again.status == 201
+    assert caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1").raw == again.raw
+    assert len(caller.get("/api/tracks").body) == 2
+
+
+def test_G1_an_answer_is_kept_for_a_day(api: Api, user: User, session: Session) -> None:
+    caller = api(user)
+
+    def title_after(age: timedelta, title: str) -> str:
+        session.execute(update(IdempotencyKey).values(created_at=func.now() - age))
+        session.commit()
+        reply = caller.post("/api/tracks", {"title": title}, idempotency_key="key-1")
+        return str(reply.body["title"] if reply.status == 201 else reply.code)
+
+    caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1")
+    assert title_after(timedelta(hours=24), "Rust") == "Rust"
+    assert title_after(timedelta(hours=24), "Go") == "idempotency_mismatch"
+    assert title_after(timedelta(hours=24) + MICROSECOND, "Go") == "Go"
+    assert title_after(timedelta(hours=24), "Go") == "Go"
+    assert [track["title"] for track in caller.get("/api/tracks").body] == ["Go", "Rust"]
 
 
 def test_G1_somebody_elses_same_key_is_another_key(api: Api, user: User) -> None:

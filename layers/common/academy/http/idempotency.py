@@ -52,6 +52,12 @@ class Mismatch(Invalid):
 class InProgress(Conflict):
     code = "idempotency_in_progress"
 
+    def __init__(self) -> None:
+        super().__init__(
+            "The first request with this Idempotency-Key is still running. Ask again shortly.",
+            headers={"Retry-After": "2"},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -176,7 +182,7 @@ def _find(session: Session, mine: Claim) -> IdempotencyKey | None:
 
 def _answer_again(row: IdempotencyKey | None, mine: Claim, fingerprint: bytes) -> None:
     if row is None or (row.fingerprint == fingerprint and row.sealed_answer is None):
-        raise InProgress("The first request with this Idempotency-Key is still running. Ask again shortly.")
+        raise InProgress
     if row.fingerprint != fingerprint:
         raise Mismatch("This Idempotency-Key was used with another request. Make a new key.")
     raise Replay(json.loads(crypto.unseal(row.sealed_answer or b"", context=mine.context)))
