@@ -4,7 +4,6 @@ All of it by the database's clock: a host whose own is wrong ends nothing early 
 """
 
 import hashlib
-import hmac
 import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
@@ -97,8 +96,9 @@ def _find(session: Session, refresh_token: str) -> Row[RefreshToken, Login, User
     now = func.now()
     query = (
         select(RefreshToken, Login, User, now)
-        .join(Login, Login.id == RefreshToken.login_id)
-        .join(User, User.id == Login.user_id)
+        .select_from(RefreshToken)
+        .join(Login)
+        .join(User)
         .where(
             RefreshToken.token_hash == _hash(refresh_token),
             RefreshToken.expires_at > now,
@@ -110,7 +110,6 @@ def _find(session: Session, refresh_token: str) -> Row[RefreshToken, Login, User
         # All of them: who waited for a lock sees only the locked rows as they are by then. The user first,
         # as whoever upgrades or deletes one does: two that lock in different orders wait for each other.
         .with_for_update(of=(User, RefreshToken, Login))
-        .execution_options(populate_existing=True)
     )
     return session.execute(query).one_or_none()
 
@@ -142,8 +141,7 @@ def _tokens(user: User, login_id: UUID, refresh_token: str) -> Tokens:
 
 def _successor(refresh_token: str) -> str:
     """Derived, not random: a repeated request gets the same successor, and none but us can tell it."""
-    key = crypto.derive(crypto.secrets()[0], "refresh")
-    return urlsafe_b64encode(hmac.digest(key, refresh_token.encode(), "sha256")).decode().rstrip("=")
+    return urlsafe_b64encode(crypto.keyed_hash("refresh", refresh_token)).decode().rstrip("=")
 
 
 def _hash(refresh_token: str) -> bytes:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,13 +18,16 @@ from sqlalchemy.orm import Session
 from academy import auth, config, crypto
 from academy.errors import Unauthorized
 from academy.models import Login, RefreshToken, User
+from dev import postgres
 from tests.canaries import SECRET
 from tests.client import Client, Reply
 from tests.conftest import Api
 from tests.factories import a_login_of
 from tests.races import at_once
+from tests.replies import eventually
 from tests.sockets import Socket, Switchboard
 
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 CLAIMS: dict[str, Any] = {"iss": "academy", "aud": "api", "jti": "j"}
 
 
@@ -227,6 +231,28 @@ class TestA9Refreshing:
         session.execute(update(kind).values(expires_at=func.now()))
         session.commit()
         assert refresh(api(), tokens["refresh_token"]).code == "bad_refresh_token"
+
+    def test_A9_a_deactivated_account_has_no_more_tokens(self, api: Api, session: Session) -> None:
+        tokens = guest_tokens(api)
+        session.execute(update(User).values(is_active=False))
+        session.commit()
+        assert refresh(api(), tokens["refresh_token"]).code == "bad_refresh_token"
+
+    def test_who_waits_for_the_account_holds_nothing_else(
+        self, committed: None, database: postgres.Server
+    ) -> None:
+        """As whoever upgrades or deletes it waits: two that lock in different orders wait for each other."""
+        tokens = Client().post("/api/auth/guest-login").body
+        with database.connect() as other, ThreadPoolExecutor(1) as pool:
+            with other.transaction():
+                other.execute("SELECT FROM users FOR UPDATE")
+                waiting = pool.submit(
+                    at_once, lambda token: refresh(Client(), token), [tokens["refresh_token"]]
+                )
+                eventually(lambda: other.execute(WAITING).fetchone())
+                other.execute("SELECT FROM refresh_tokens FOR UPDATE NOWAIT")
+                other.execute("SELECT FROM logins FOR UPDATE NOWAIT")
+            assert [reply.status for reply in waiting.result()] == [200]
 
     def test_A9_twenty_at_once_rotate_once(self, committed: None) -> None:
         first = Client().post("/api/auth/guest-login").body["refresh_token"]
