@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev.local import ROOT
+from tests.lent import lent
 
 COPIES = ROOT / ".local" / "mutants"
 PACKAGES = (*(ROOT / "functions").glob("[a-z]*/"), ROOT / "layers" / "common" / "academy")
 BESIDE = ("dev", "docs", "infra", "tests")
-CHILDREN = "2"
 IN_A_PROCESS_OF_ITS_OWN = "importing_it"  # which finds no code here
 BEHIND_POLICIES = "policies or B3"
-WITHOUT_POLICIES = "WITHOUT_POLICIES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +123,8 @@ def main(names: list[str]) -> int:
 def _holds(name: str, guard: Guard) -> bool:
     copy = COPIES / name
     _copy(copy, guard)
-    alone = {WITHOUT_POLICIES: "yes"} if guard.alone else {}
-    _mutmut(copy, "run", "--max-children", CHILDREN, **alone)
+    with lent(copy / "postgres", policies=not guard.alone) as postgres:
+        _mutmut(copy, "run", "--max-children", "1", **postgres)
     _mutmut(copy, "results")
     _mutmut(copy, "export-cicd-stats")
     counts: dict[str, int] = json.loads((copy / "mutants" / "mutmut-cicd-stats.json").read_text())

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 import academy.aws
@@ -19,7 +19,7 @@ from academy import config, db, migrate
 from academy.models import Base, User
 from dev import aws, postgres
 from dev.sam import TEMPLATE, Template
-from tests import leaks, roles, tiers, walls
+from tests import leaks, lent, roles, tiers
 from tests.canaries import PLATFORM_KEY, SECRET
 from tests.client import Client
 from tests.factories import a_key_file, a_login_of, a_user
@@ -47,11 +47,11 @@ def _end_with(starter: int) -> None:
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
     """A Postgres of this test process, migrated."""
+    if server := lent.borrowed():
+        yield server
+        return
     with postgres.running(tmp_path_factory.mktemp("postgres"), durable=False) as server:
         migrate.upgrade(server.owner_url, app_role=postgres.APP, sweeper_role=postgres.SWEEPER)
-        if "WITHOUT_POLICIES" in os.environ:  # as dev/mutants.py wants it
-            with create_engine(server.owner_url).begin() as connection:
-                walls.take_down_policies(connection)
         yield server
         leaked = [*leaks.found((server.home / "postgres.log").read_text(errors="replace"))]
         assert leaked == [], "Something secret is in the database's log (D8)."
