@@ -87,6 +87,14 @@ def test_A6_the_right_password_forgives_the_wrong_ones(api: Api) -> None:
         assert api().post("/api/auth/login", {**GUESS, "password": PASSWORD}).status == 200
 
 
+def test_A6_a_right_password_forgives_nobody_elses_wrong_ones(api: Api) -> None:
+    a_user(email="anna@example.com", password_hash=auth.hash_password(PASSWORD))
+    others = {**GUESS, "email": "bert@example.com"}
+    assert [api().post("/api/auth/login", others).status for _ in range(6)] == [401] * 5 + [429]
+    assert api().post("/api/auth/login", {**GUESS, "password": PASSWORD}).status == 200
+    assert api().post("/api/auth/login", others).status == 429
+
+
 def test_A6_the_21st_log_in_of_a_minute_waits_whoever_it_is_for(api: Api) -> None:
     guesses = [{**GUESS, "email": f"anna{number}@example.com"} for number in range(21)]
     statuses = [api().post("/api/auth/login", guess).status for guess in guesses]
