@@ -41,6 +41,7 @@ GUARDS = {
     "tokens": Guard(
         ("academy/auth.py", "auth/tokens.py"),
         (
+            "common/test_formats.py",
             "functions/test_auth_accounts.py",
             "functions/test_auth_tokens.py",
             "functions/test_clocks.py",
@@ -67,7 +68,9 @@ GUARDS = {
         alone=True,
     ),
     "throttle": Guard(
-        ("academy/throttle.py",), ("functions/test_auth_limits.py", "functions/test_clocks.py"), percent=5
+        ("academy/throttle.py",),
+        ("common/test_formats.py", "functions/test_auth_limits.py", "functions/test_clocks.py"),
+        percent=5,
     ),
     "idempotency": Guard(
         ("academy/http/idempotency.py",),
@@ -75,11 +78,14 @@ GUARDS = {
         percent=5,
     ),
     "paging": Guard(
-        ("academy/paging.py", "academy/http/pagination.py"), ("functions/test_pages.py",), percent=5
+        ("academy/paging.py", "academy/http/pagination.py"),
+        ("common/test_formats.py", "functions/test_pages.py"),
+        percent=5,
     ),
     "keys": Guard(
         ("academy/crypto.py", "academy/vault.py", "academy/envelope.py", "academy/wrapping.py", "ai/keys.py"),
         (
+            "common/test_formats.py",
             "common/test_vault.py",
             "common/test_envelope.py",
             "functions/test_ai_trust.py",

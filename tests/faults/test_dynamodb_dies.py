@@ -13,6 +13,8 @@ from tests.tiers import only_in_full, report
 pytestmark = [pytest.mark.prove, only_in_full]
 
 PEOPLE, DOWN_SECONDS, SECONDS = 100, 30.0, 75.0
+POOL = 60
+"""What is short here are sockets, not places at the database."""
 
 
 async def talk_while_it_is_down(it: Scene, dynamodb: Proxy, mode: str) -> None:
@@ -48,11 +50,13 @@ def test_F14_the_table_of_connections_fails(mode: str, scene: Setting, aws_setti
     port = int(aws_settings["AWS_ENDPOINT_URL"].rsplit(":", 1)[1])
     with (
         Proxy(port) as dynamodb,
-        scene(AWS_ENDPOINT_URL_DYNAMODB=f"http://127.0.0.1:{dynamodb.port}") as it,
+        scene(
+            AWS_ENDPOINT_URL_DYNAMODB=f"http://127.0.0.1:{dynamodb.port}", DATABASE_POOL_SIZE=str(POOL)
+        ) as it,
     ):
         asyncio.run(talk_while_it_is_down(it, dynamodb, mode))
         rest_failures = sum(status == 0 or status >= 500 for status in it.ledger.statuses().elements())
-        figures = it.checked(stale_sockets=True)
+        figures = it.checked(stale_sockets=True, pool=POOL)
         with it.postgres.server.connect() as connection:
             query = (
                 "SELECT (SELECT count(*) FROM ai_usage WHERE outcome = 'ok'), "
