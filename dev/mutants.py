@@ -108,7 +108,7 @@ do_not_mutate_patterns = ['^\\s*f?"[^"]*"$', 'logger\\.', 'super\\(\\).__init__\
 pytest_add_cli_args = ["-m", "not prove and not artifact", "-k", "{chosen}", "-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
 process_isolation = "forkserver"  # settings and engine are kept once they are made
-timeout_constant = 20.0  # every run starts a Postgres of its own
+timeout_constant = 20.0  # every run gets a database, and starts what plays AWS
 timeout_multiplier = 3.0
 use_git_change_detection = false
 

@@ -16,6 +16,7 @@ from academy.repositories.replies import GRACE, LEASE
 from dev import postgres
 from tests.faults.ledger import Ledger
 from tests.faults.mortal import Watch
+from tests.tiers import sized
 
 OP = re.compile(r"op-[0-9a-f]{16}")
 CANARY = re.compile(r"canary-[0-9a-f]+")
@@ -70,8 +71,8 @@ NUMBERING = """
     OR (t.status = 'completed') <> bool_and(m.status = 'completed')
 """
 
-IDLE_SECONDS = 5.0
-"""A second would do on a machine of one's own; one that is shared lets a thread wait longer for its turn."""
+IDLE_SECONDS = sized(full=1.0, short=5.0)
+"""The short tier runs two scenarios at once, where a thread waits longer for its turn."""
 
 CONTRACT = frozenset({200, 201, 204, 400, 401, 403, 404, 405, 409, 413, 422, 424, 429})
 UNDER_FAULT = frozenset({502, 503, 504})
