@@ -29,6 +29,8 @@ class Guard:
     code: tuple[str, ...]
     tests: tuple[str, ...]
     percent: float = 0.0
+    lines: str = ""
+    """A pattern: other lines of the code are left as they are."""
     alone: bool = False
     """Without the database's policies, behind which what has become of this guard would not show."""
 
@@ -50,7 +52,16 @@ GUARDS = {
         ),
     ),
     "ownership": Guard(
-        ("academy/repositories/*.py",),
+        (
+            "academy/repositories/*.py",
+            "academy/conversations.py",
+            "ai/c*.py",
+            "ai/service.py",
+            "chat/service.py",
+            "tracks/service.py",
+            "ws/chats.py",
+            "ws/service.py",
+        ),
         (
             "functions/test_ownership.py",
             "functions/test_chat.py",
@@ -65,6 +76,7 @@ GUARDS = {
             "functions/test_replies_streaming.py",
             "functions/test_sweeper.py",
         ),
+        lines="owner_id|user_id|track_id|session_id|session_key|chat_id|ChatSession.key",
         alone=True,
     ),
     "throttle": Guard(
@@ -104,7 +116,7 @@ source_paths = ["src"]
 also_copy = {beside}
 only_mutate = {code}
 # What a person reads may be worded in any way.
-do_not_mutate_patterns = ['^\\s*f?"[^"]*"$', 'logger\\.', 'super\\(\\).__init__\\(']
+do_not_mutate_patterns = ['^\\s*f?"[^"]*"$', 'logger\\.', 'super\\(\\).__init__\\(', '^(?!.*({lines}))']
 pytest_add_cli_args = ["-m", "not prove and not artifact", "-k", "{chosen}", "-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
 process_isolation = "forkserver"  # settings and engine are kept once they are made
@@ -155,6 +167,7 @@ def _copy(copy: Path, guard: Guard) -> None:
         beside=json.dumps(BESIDE),
         code=json.dumps(code),
         tests=json.dumps(tests),
+        lines=guard.lines,
         chosen=f"not ({BEHIND_POLICIES})" if guard.alone else f"not {IN_A_PROCESS_OF_ITS_OWN}",
     )
     (copy / "pyproject.toml").write_text(settings)
