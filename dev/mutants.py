@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev.local import ROOT
+from dev.trouble import Trouble, told
 from tests.lent import lent
 
 COPIES = ROOT / ".local" / "mutants"
@@ -134,6 +135,10 @@ markers = ["prove", "artifact"]
 
 def main(names: list[str]) -> int:
     """Try the guards of these names, or all; 1 if more mutants survive than may."""
+    if unknown := set(names) - GUARDS.keys():
+        raise Trouble(
+            f"There is no guard named {', '.join(sorted(unknown))}: choose from {', '.join(GUARDS)}."
+        )
     too_many = [name for name in names or GUARDS if not _holds(name, GUARDS[name])]
     return 1 if too_many else 0
 
@@ -180,4 +185,5 @@ def _mutmut(copy: Path, *arguments: str, **variables: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with told():
+        sys.exit(main(sys.argv[1:]))
