@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.prove, only_in_full]
 
 PEOPLE, DOWN_SECONDS, SECONDS = 100, 30.0, 75.0
 POOL = 60
-"""What is short here are sockets, not places at the database."""
+REST_PAUSE, CHAT_PAUSE = 8.0, 20.0
+"""Seconds on average: what two cores bear without a fault, or it would not be the fault that is measured."""
 
 
 async def talk_while_it_is_down(it: Scene, dynamodb: Proxy, mode: str) -> None:
@@ -39,7 +40,9 @@ async def talk_while_it_is_down(it: Scene, dynamodb: Proxy, mode: str) -> None:
             await asyncio.sleep(0.125)
 
     await asyncio.gather(
-        fail(), *(person.wander(until, 4.0) for person in people), *(one.chat(until, 6.0) for one in talkers)
+        fail(),
+        *(person.wander(until, REST_PAUSE) for person in people),
+        *(one.chat(until, CHAT_PAUSE) for one in talkers),
     )
     for one in talkers:
         it.ledger.seen.update(one.seen)
