@@ -6,8 +6,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import func, update
+from sqlalchemy.orm import Session
 
-from academy.models import User
+from academy.models import Track, User
+from academy.paging import Page
+from academy.repositories import Tracks
 from tests.client import Client, Reply
 from tests.conftest import Api
 from tests.factories import a_course, a_user
@@ -51,6 +55,20 @@ def test_C6_a_page_that_is_full_but_last_names_no_further_one(api: Api, user: Us
     caller = api(user)
     titled(caller, 3)
     assert link_of(caller.get("/api/tracks?limit=3")) is None
+
+
+def test_C6_what_was_made_at_one_moment_is_read_once(api: Api, user: User, session: Session) -> None:
+    caller = api(user)
+    made = titled(caller, 7)
+    session.execute(update(Track).values(created_at=func.now()))
+    session.commit()
+    read = [track["id"] for page in pages(caller, "/api/tracks?limit=3") for track in page]
+    assert read == sorted(made, reverse=True)
+
+
+def test_a_page_reads_one_row_more_than_it_shows(api: Api, user: User, session: Session) -> None:
+    titled(api(user), 5)
+    assert len(Tracks(session).newest(owner_id=user.id, page=Page(2))) == 3
 
 
 def test_C6_what_comes_and_goes_meanwhile_neither_hides_nor_doubles_the_rest(api: Api, user: User) -> None:
