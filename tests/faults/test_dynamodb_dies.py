@@ -7,12 +7,14 @@ import pytest
 
 from tests.faults.conftest import SEED, Scene, Setting
 from tests.faults.crowds import guests, talker
+from tests.faults.learners import Learner, Talker
 from tests.faults.proxy import Proxy
 from tests.tiers import only_in_full, report
 
 pytestmark = [pytest.mark.prove, only_in_full]
 
-PEOPLE, DOWN_SECONDS, SECONDS = 100, 30.0, 75.0
+PEOPLE, DOWN_SECONDS, SECONDS = 100, 30.0, 90.0
+ALL_THERE_SECONDS, FAILS_AFTER = 20.0, 30.0
 POOL = 60
 REST_PAUSE, CHAT_PAUSE = 8.0, 20.0
 """Seconds on average: what two cores bear without a fault, or it would not be the fault that is measured."""
@@ -24,7 +26,7 @@ async def talk_while_it_is_down(it: Scene, dynamodb: Proxy, mode: str) -> None:
     until = monotonic() + SECONDS
 
     async def fail() -> None:
-        await asyncio.sleep(15)
+        await asyncio.sleep(FAILS_AFTER)
         if mode == "down":
             dynamodb.mode = "refuse"
             dynamodb.reset_all()
@@ -39,11 +41,11 @@ async def talk_while_it_is_down(it: Scene, dynamodb: Proxy, mode: str) -> None:
             dynamodb.mode = "pass"
             await asyncio.sleep(0.125)
 
-    await asyncio.gather(
-        fail(),
-        *(person.wander(until, REST_PAUSE) for person in people),
-        *(one.chat(until, CHAT_PAUSE) for one in talkers),
-    )
+    async def take_part(person: Learner, tab: Talker) -> None:
+        await asyncio.sleep(it.chance.uniform(0, ALL_THERE_SECONDS))
+        await asyncio.gather(person.wander(until, REST_PAUSE), tab.chat(until, CHAT_PAUSE))
+
+    await asyncio.gather(fail(), *map(take_part, people, talkers))
     for one in talkers:
         it.ledger.seen.update(one.seen)
 
