@@ -94,6 +94,22 @@ def test_G1_an_answer_is_kept_for_a_day(api: Api, user: User, session: Session) 
     assert [track["title"] for track in caller.get("/api/tracks").body] == ["Go", "Rust"]
 
 
+def test_G1_who_has_left_hears_nothing_again_but_that_they_left(api: Api, user: User) -> None:
+    caller = api(user)
+    assert caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1").status == 201
+    left = caller.post("/api/auth/logout", idempotency_key="key-2")
+    again = caller.post("/api/auth/logout", idempotency_key="key-2")
+    assert (left.status, again.status) == (204, 204)
+    assert caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1").status == 401
+    assert caller.post("/api/auth/logout", idempotency_key="key-3").status == 401
+    assert caller.post("/api/auth/logout", {}, idempotency_key="key-2").status == 422
+
+
+@pytest.mark.parametrize("token", ["", "none of ours"])
+def test_G1_a_key_opens_nothing_for_a_token_that_is_none(token: str) -> None:
+    assert Client(token=token).post("/api/auth/logout", idempotency_key="key-1").status == 401
+
+
 def test_G1_somebody_elses_same_key_is_another_key(api: Api, user: User) -> None:
     callers = [api(user), api(a_user())]
     ids = [
