@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import socket
+import sys
 
 import uvicorn
 from starlette.applications import Starlette
@@ -13,6 +14,7 @@ from dev import docs, http_api, sockets
 from dev.connections_api import ConnectionsApi
 from dev.event_sources import EventSources
 from dev.http_api import HttpApi
+from dev.output import NonBlocking
 from dev.protocols import HttpProtocol, WebSocketProtocol
 from dev.runtime import Runtime
 from dev.sam import TEMPLATE, Template
@@ -80,6 +82,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's file descriptor")
     listening = socket.socket(fileno=parser.parse_args().fd)
+    # Before the handlers are imported: their logger writes to what it finds here.
+    sys.stdout = NonBlocking(sys.stdout)
     with told():
         # The template's CORS is for the origins that the functions are told of, too.
         template = Template(
