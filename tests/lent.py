@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, create_engine
 
 from academy import migrate
 from dev.postgres import APP, DATABASE, OWNER, SWEEPER, Server, running
@@ -22,7 +22,7 @@ def lent(folder: Path, *, policies: bool = True) -> Iterator[dict[str, str]]:
     with running(folder, durable=False) as server:
         migrate.upgrade(server.owner_url, app_role=APP, sweeper_role=SWEEPER)
         if not policies:
-            with create_engine(server.owner_url).begin() as connection:
+            with create_engine(server.owner_url, poolclass=NullPool).begin() as connection:
                 walls.take_down_policies(connection)
         with server.connect(database="postgres") as connection:
             connection.execute(f"ALTER DATABASE {DATABASE} RENAME TO {PRISTINE}")

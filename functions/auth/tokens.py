@@ -141,7 +141,7 @@ def _tokens(user: User, login_id: UUID, refresh_token: str) -> Tokens:
 
 def _successor(refresh_token: str) -> str:
     """Derived, not random: a repeated request gets the same successor, and none but us can tell it."""
-    return urlsafe_b64encode(crypto.keyed_hash("refresh", refresh_token)).decode().rstrip("=")
+    return urlsafe_b64encode(crypto.keyed_hash("refresh", refresh_token)).decode().removesuffix("=")
 
 
 def _hash(refresh_token: str) -> bytes:
