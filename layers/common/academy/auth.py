@@ -102,7 +102,7 @@ def user_of(session: Session, claims: Claims) -> User:
     query = (
         # From here on the transaction sees what is this user's.
         select(User, func.set_config(db.USER, User.id, True))
-        .join(Login, Login.user_id == User.id)
+        .join(Login)
         .where(
             User.id == claims.user_id,
             literal(claims.expires_at) > func.now(),
