@@ -87,7 +87,12 @@ GUARDS = {
     ),
     "idempotency": Guard(
         ("academy/http/idempotency.py",),
-        ("functions/test_idempotency.py", "functions/test_idempotency_everywhere.py"),
+        (
+            "common/test_formats.py",
+            "functions/test_idempotency.py",
+            "functions/test_idempotency_everywhere.py",
+            "faults/test_lost_answers.py",
+        ),
         percent=5,
     ),
     "paging": Guard(

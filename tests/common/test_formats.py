@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from academy import crypto
-from academy.models import RefreshToken, Throttle, User
+from academy.models import IdempotencyKey, RefreshToken, Throttle, User
 from tests.canaries import SECRET
+from tests.client import Client
 from tests.conftest import Api
 from tests.factories import a_login_of
 from tests.functions.test_pages import link_of
@@ -69,6 +70,15 @@ def test_an_answer_that_is_kept_for_a_day() -> None:
     sealed = crypto.seal("Привет".encode(), context="anna")
     assert sealed[:5] == b"\x01" + KEY_ID
     assert AESGCM(key_for("seal")).decrypt(sealed[5:17], sealed[17:], b"anna").decode() == "Привет"
+
+
+@pytest.mark.parametrize(("headers", "browser"), [({"User-Agent": "Firefox"}, "Firefox"), ({}, "")])
+def test_the_keys_of_somebody_without_an_account(
+    headers: dict[str, str], browser: str, transaction: Connection, session: Session
+) -> None:
+    Client(address="203.0.113.7", headers=headers).post("/api/auth/guest-login", idempotency_key="key-1")
+    caller = hmac.digest(key_for("idempotency"), f"203.0.113.7\n{browser}".encode(), "sha256")
+    assert session.scalars(select(IdempotencyKey.scope)).all() == [f"anonymous/{caller.hex()}"]
 
 
 def test_a_count_of_guesses(api: Api, session: Session) -> None:
