@@ -53,16 +53,7 @@ GUARDS = {
         ),
     ),
     "ownership": Guard(
-        (
-            "academy/repositories/*.py",
-            "academy/conversations.py",
-            "ai/c*.py",
-            "ai/service.py",
-            "chat/service.py",
-            "tracks/service.py",
-            "ws/chats.py",
-            "ws/service.py",
-        ),
+        ("academy/repositories/*.py",),
         (
             "functions/test_ownership.py",
             "functions/test_chat.py",
