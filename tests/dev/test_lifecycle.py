@@ -14,7 +14,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 def test_it_starts_reloads_survives_a_broken_edit_and_ends_on_sigterm(checkout: Checkout) -> None:
-    routes = checkout.root / "functions" / "tracks" / "routes.py"
+    routes = checkout.root / "functions" / "chat" / "routes.py"
     sound = routes.read_text()
     with checkout.stack() as stack:
         assert eventually(lambda: checkout.status("/api/health") == 200), checkout.log
@@ -27,12 +27,12 @@ def test_it_starts_reloads_survives_a_broken_edit_and_ends_on_sigterm(checkout: 
         )
 
         routes.write_text(sound + "def (\n")
-        assert eventually(lambda: checkout.status("/api/tracks") == 500), checkout.log
+        assert eventually(lambda: checkout.status("/api/chat/sessions") == 500), checkout.log
         assert "SyntaxError" in checkout.log
         assert checkout.status("/api/health") == 200
 
         routes.write_text(sound)
-        assert eventually(lambda: checkout.status("/api/tracks") == 401), checkout.log
+        assert eventually(lambda: checkout.status("/api/chat/sessions") == 401), checkout.log
 
         assert "Stopped the stack" in checkout.run("dev.stop").stdout
         assert stack.wait(SECONDS) == 0
