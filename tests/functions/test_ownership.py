@@ -19,6 +19,7 @@ from tests.client import Client, Reply
 from tests.conftest import Api
 from tests.factories import PASSWORD, Course, a_course, a_guest, a_user
 from tests.fakes import ScriptedModel
+from tests.roles import looking
 from tests.walls import no_owner_clauses, take_down_policies
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
@@ -255,6 +256,26 @@ def test_B3_what_forgets_whose_account_it_is_about_harms_no_other(
         take_down_policies(transaction)
         assert clients[1].request(method, path, body).status == 204
     assert accounts() != before
+
+
+def test_B2_of_a_modules_talks_each_session_shows_its_own(api: Api, user: User, mine: Course) -> None:
+    elsewhere = a_course(user, key="another")
+    talks = []
+    with looking() as session:
+        for place in (mine, mine, elsewhere):
+            about = {"chat_type": LECTURE, "module_id": mine.module.id, "session_id": place.chat_session.id}
+            talks.append(Chat(**about))
+            session.add(talks[-1])
+            session.flush()  # or they would all begin at one moment
+    first, second, other = [str(talk.id) for talk in talks]
+
+    def shown(key: str, chat_id: str | None = None) -> Any:
+        here = {"track_id": mine.ids["track_id"], "module_id": mine.ids["module_id"], "session_id": key}
+        return api(user).post("/api/ai/module-chat-history", here | {"chat_id": chat_id})
+
+    assert [shown(place.chat_session.key).body["chat_id"] for place in (mine, elsewhere)] == [second, other]
+    assert [shown(mine.chat_session.key, one).body["chat_id"] for one in (first, second)] == [first, second]
+    assert shown(mine.chat_session.key, other).status == 404
 
 
 @pytest.mark.parametrize("malformed", ["x", "1.5", "not-a-uuid"])
