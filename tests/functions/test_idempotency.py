@@ -143,6 +143,18 @@ def test_G1_a_model_that_failed_is_asked_again(
     assert count(session, Message) == 2
 
 
+def test_G1_a_question_is_known_by_its_key_whatever_was_said_since(
+    api: Api, user: User, model: ScriptedModel, session: Session
+) -> None:
+    caller = api(user)
+    model.fails(401)
+    assert caller.post("/api/ai/chat-response", QUESTION, idempotency_key="key-1").status == 424
+    other = {**QUESTION, "message": "А вальс?"}
+    assert caller.post("/api/ai/chat-response", other, idempotency_key="key-2").status == 200
+    assert caller.post("/api/ai/chat-response", QUESTION, idempotency_key="key-1").status == 200
+    assert count(session, Message) == 4
+
+
 def test_G1_an_answered_question_is_not_asked_again(api: Api, user: User, model: ScriptedModel) -> None:
     caller = api(user)
     first, second = [
