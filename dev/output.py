@@ -15,6 +15,7 @@ class NonBlocking(io.TextIOBase):
     """Writes to a stream's file while somebody reads it; when nobody does, waits once, not at every line."""
 
     def __init__(self, stream: TextIO) -> None:
+        self._stream = stream  # whose file is closed with the last that holds it
         self._file = stream.fileno()
         self._writable = select.poll()
         self._writable.register(self._file, select.POLLOUT)

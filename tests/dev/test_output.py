@@ -1,6 +1,8 @@
 """What is printed while nobody reads it is dropped; what is read arrives whole."""
 
 import os
+import sys
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +31,21 @@ def test_F22_who_prints_waits_for_no_reader(pipe: tuple[int, TextIO]) -> None:
             pass
     print("Привет", file=output)
     assert os.read(reader, 65_536).decode() == "Привет\n"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="poll() knows no terminals on macOS: they are waited for there"
+)
+def test_F22_who_prints_to_a_paused_terminal_waits_no_longer() -> None:
+    reader, writer = os.openpty()
+    with os.fdopen(reader, "rb"), os.fdopen(writer, "w") as stream:
+        output = NonBlocking(stream)
+        termios.tcflow(writer, termios.TCOOFF)
+        for _ in range(2_000):
+            print("x" * 100, file=output)
+        termios.tcflow(writer, termios.TCOON)
+        print("on", file=output)
+        assert os.read(reader, 100) == b"on\r\n"
 
 
 def test_what_is_read_arrives_whole(pipe: tuple[int, TextIO]) -> None:

@@ -28,7 +28,7 @@ MAX_TOKEN_LENGTH = 4096
 CLOCKS_DIFFER = timedelta(seconds=10)
 """How far apart the clocks of two hosts may be, so that the one accepts what the other has just issued."""
 
-HASHING = Semaphore(os.cpu_count() or 1)
+_HASHING = Semaphore(os.cpu_count() or 1)
 """A hash takes a core and its memory for itself: more at once than cores would only keep others waiting."""
 
 Audience = Literal["api", "ws"]
@@ -122,7 +122,7 @@ def user_of(session: Session, claims: Claims) -> User:
 
 def hash_password(password: str) -> str:
     """An argon2id hash in PHC string format."""
-    with HASHING:
+    with _HASHING:
         return _hasher().hash(_normal(password))
 
 
@@ -132,7 +132,7 @@ def password_matches(password: str, password_hash: str | None) -> bool:
 
     expected = password_hash or _no_password()
     try:
-        with HASHING:
+        with _HASHING:
             _hasher().verify(expected, _normal(password))
     except (VerifyMismatchError, InvalidHashError):
         return False
