@@ -56,6 +56,7 @@ GUARDS = {
         ("academy/repositories/*.py",),
         (
             "functions/test_ownership.py",
+            "functions/test_lock_order.py",
             "functions/test_chat.py",
             "functions/test_tracks.py",
             "functions/test_pages.py",

@@ -1,10 +1,12 @@
-"""Several callers at the same moment, each a Lambda environment of its own."""
+"""Several callers at the same moment, each a Lambda environment of its own; and who waits for whom."""
 
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
+
+from psycopg import Connection
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,3 +29,10 @@ def at_once(call: Callable[[Item], Result], items: Iterable[Item]) -> list[Resul
 
     with ThreadPoolExecutor(len(waiting)) as pool:
         return list(pool.map(start, waiting))
+
+
+def waiting_for_locks(connection: Connection) -> int:
+    """How many transactions wait for what another one holds."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    [(count,)] = connection.execute(query)
+    return int(count)

@@ -1,6 +1,5 @@
 """Accounts: registering, logging in, guests who stay, and leaving."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from tests.client import Client, Reply
 from tests.conftest import Api, client_of
 from tests.factories import PASSWORD, a_course, a_guest, a_user
 from tests.hashes import counted
-from tests.races import at_once
+from tests.races import at_once, waiting_for_locks
+from tests.replies import eventually
 
 PASSING = {"logins", "refresh_tokens", "throttles", "idempotency_keys"}
 ACCOUNT = {"email": "Anna@Example.com", "password": PASSWORD, "first_name": "Анна", "last_name": "Петрова"}
@@ -45,13 +45,8 @@ def locked(database: postgres.Server, user: User) -> Iterator[None]:
 
 def wait_for_locked(database: postgres.Server, callers: int) -> None:
     """Returns once so many transactions wait for somebody's lock."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with database.connect() as connection:
-        for _ in range(500):
-            if connection.execute(query).fetchone() == (callers,):
-                return
-            time.sleep(0.01)
-    raise AssertionError(f"there were never {callers} callers waiting for the lock")
+        eventually(lambda: waiting_for_locks(connection) == callers)
 
 
 def owned_rows(session: Session) -> dict[str, int]:

@@ -23,11 +23,10 @@ from tests.canaries import SECRET
 from tests.client import Client, Reply
 from tests.conftest import Api
 from tests.factories import a_login_of
-from tests.races import at_once
+from tests.races import at_once, waiting_for_locks
 from tests.replies import eventually
 from tests.sockets import Socket, Switchboard
 
-WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 CLAIMS: dict[str, Any] = {"iss": "academy", "aud": "api", "jti": "j"}
 
 
@@ -249,7 +248,7 @@ class TestA9Refreshing:
                 waiting = pool.submit(
                     at_once, lambda token: refresh(Client(), token), [tokens["refresh_token"]]
                 )
-                eventually(lambda: other.execute(WAITING).fetchone())
+                eventually(lambda: waiting_for_locks(other))
                 other.execute("SELECT FROM refresh_tokens FOR UPDATE NOWAIT")
                 other.execute("SELECT FROM logins FOR UPDATE NOWAIT")
             assert [reply.status for reply in waiting.result()] == [200]
