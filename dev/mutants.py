@@ -20,7 +20,7 @@ COPIES = ROOT / ".local" / "mutants"
 PACKAGES = (*(ROOT / "functions").glob("[a-z]*/"), ROOT / "layers" / "common" / "academy")
 BESIDE = ("dev", "docs", "infra", "tests")
 IN_A_PROCESS_OF_ITS_OWN = "importing_it"  # which finds no code here
-BEHIND_POLICIES = "policies or B3"
+BEHIND_POLICIES = "policies or test_B3"
 
 
 @dataclass(frozen=True, slots=True)
