@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -28,10 +29,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(outages, name, 0.2)
 
 
-def an_engine(server: postgres.Server, port: int, **options: Any) -> Engine:
+def an_engine(server: postgres.Server, port: int, door: outages.Door | None = None) -> Engine:
     url = f"postgresql+psycopg://{postgres.APP}:{server.password}@127.0.0.1:{port}/academy?sslmode=disable"
-    made = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, **options)
-    event.listen(made, "do_connect", outages.Door().connect)
+    made = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+    event.listen(made, "do_connect", (door or outages.Door()).connect)
     return made
 
 
@@ -57,8 +58,9 @@ class TestG7Patience:
     def test_a_statement_that_nothing_is_heard_of_is_given_up_and_the_next_one_served(
         self, database: postgres.Server, hasty: None
     ) -> None:
+        door = outages.Door()
         with Proxy(database.port) as proxy:
-            engine = an_engine(database, proxy.port)
+            engine = an_engine(database, proxy.port, door)
             with engine.connect() as connection:
                 connection.execute(text("SELECT 1"))
                 proxy.mode = "black hole"
@@ -66,10 +68,42 @@ class TestG7Patience:
                     connection.execute(text("SELECT 2"))
                 assert outages.is_silence(caught.value)
                 assert caught.value.connection_invalidated
+            assert door.is_shut
             proxy.mode = "pass"
             with engine.connect() as connection:
                 assert connection.scalar(text("SELECT 3")) == 3
+            assert not door.is_shut
             engine.dispose()
+
+    def test_an_idle_connection_is_asked_for_less_long_than_a_statement(
+        self, database: postgres.Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        engine = an_engine(database, database.port)
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        allowed: list[float] = []
+
+        def wait(self: Any, gen: Any, interval: float, timeout: float) -> Any:
+            allowed.append(timeout)
+            return waited(self, gen, interval, timeout)
+
+        waited = psycopg.Connection.wait
+        monkeypatch.setattr(psycopg.Connection, "wait", wait)
+        with engine.connect() as connection:
+            assert outages.PING_SECONDS in allowed
+            allowed.clear()
+            connection.execute(text("SELECT 2"))
+            assert {*allowed} == {outages.SILENCE_SECONDS}
+        engine.dispose()
+
+    def test_who_names_a_time_themselves_is_told_when_it_is_over(self, database: postgres.Server) -> None:
+        engine = an_engine(database, database.port)
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.commit()
+            assert [*driver.notifies(timeout=0.01)] == []
+            assert connection.scalar(text("SELECT 1")) == 1
+        engine.dispose()
 
     def test_a_busy_host_that_has_not_looked_waits_on_for_the_answer(
         self, database: postgres.Server, hasty: None, monkeypatch: pytest.MonkeyPatch
@@ -128,14 +162,35 @@ class TestG8Door:
         self, database: postgres.Server, hasty: None
     ) -> None:
         door = outages.Door()
-        with closed_port() as port:
-            with pytest.raises(psycopg.OperationalError, match="refused"):
-                door.connect(None, None, [], {"host": "127.0.0.1", "port": port})
-            with door._knocking, pytest.raises(psycopg.OperationalError, match="a moment ago"):
-                door.connect(None, None, [], {"host": "127.0.0.1", "port": port})
-        place = {"host": "127.0.0.1", "port": database.port, "dbname": "academy", "user": postgres.APP}
-        for _ in range(2):
-            door.connect(None, None, [], {**place, "password": database.password}).close()
+        with Proxy(database.port) as proxy:
+            place = f"host=127.0.0.1 port={proxy.port} dbname=academy user={postgres.APP} sslmode=disable"
+            password = {"password": database.password}
+            proxy.mode = "refuse"
+            with pytest.raises(psycopg.OperationalError):
+                door.connect(None, None, [place], password)
+            proxy.mode = "pass"
+            knocks = len(proxy.connects)
+            with door._knocking, pytest.raises(psycopg.OperationalError, match=r"^the database"):
+                door.connect(None, None, [place], password)
+            assert len(proxy.connects) == knocks
+            door.connect(None, None, [place], password).close()
+            with door._knocking:
+                door.connect(None, None, [place], password).close()
+
+    @pytest.mark.parametrize(("took", "rests"), [(0.25, 0.75), (2.0, 0.0)])
+    def test_who_knocks_in_vain_does_so_once_a_second(
+        self, monkeypatch: pytest.MonkeyPatch, took: float, rests: float
+    ) -> None:
+        rested: list[float] = []
+        clock = iter([10.0, 10.0 + took])
+        monkeypatch.setattr(
+            outages, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=rested.append)
+        )
+        door = outages.Door()
+        door.is_shut = True
+        with closed_port() as port, pytest.raises(psycopg.OperationalError, match="refused"):
+            door.connect(None, None, [], {"host": "127.0.0.1", "port": port})
+        assert rested == [rests]
 
 
 class TestWhatCountsAsAnOutage:
@@ -193,10 +248,11 @@ class TestG7Collisions:
         assert learner.post("/api/ai/chat-response", body, idempotency_key="once").status == 200
         model.reset()
 
+    @pytest.mark.parametrize(("times", "kind"), [(2, "message_accepted"), (3, "error")])
     def test_a_frame_that_deadlocked_is_served_all_the_same(
-        self, switchboard: Switchboard, reply_queue: None
+        self, switchboard: Switchboard, reply_queue: None, times: int, kind: str
     ) -> None:
         socket = Socket(switchboard, a_login_of(a_user())).opened()
-        with colliding("INSERT INTO chat_messages", 2) as collided:
-            [accepted] = socket.say("Привет")
-        assert (accepted["type"], len(collided)) == ("message_accepted", 2)
+        with colliding("INSERT INTO chat_messages", times) as collided:
+            [answer] = socket.say("Привет")
+        assert (answer["type"], len(collided)) == (kind, times)

@@ -6,12 +6,21 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from academy import config, llm
 from academy.db import session_scope
-from academy.models import AIConfiguration, AIUsage, Chat, PlatformBudget, Throttle, TokenReservation, User
+from academy.models import (
+    AIConfiguration,
+    AIUsage,
+    Chat,
+    Message,
+    PlatformBudget,
+    Throttle,
+    TokenReservation,
+    User,
+)
 from academy.repositories.replies import LEASE
 from ai import asking, budget, conversations, sweeper
 from ai.budget import QuotaExceeded
@@ -23,7 +32,7 @@ from tests.budgets import assert_settled, books, budgets
 from tests.client import Client
 from tests.conftest import Api, client_of
 from tests.deliveries import context, deliver, deliver_all, waiting
-from tests.factories import a_guest, a_login_of, a_user
+from tests.factories import a_course, a_guest, a_login_of, a_user
 from tests.fakes import ScriptedModel
 from tests.functions.test_ai_faults import FAULTS
 from tests.functions.test_ai_flows import Learner
@@ -78,6 +87,11 @@ def sweep() -> None:
 def age_reservations() -> None:
     with looking() as session:
         session.execute(update(TokenReservation).values(leased_until=in_seconds(-1)))
+
+
+def reserved(user: User, now: datetime, **reply: Any) -> budget.Reservation:
+    with session_scope(user.id) as session:
+        return budget.reserve(session, user_id=user.id, tokens=600, now=now, **reply)
 
 
 class TestHowMany:
@@ -392,34 +406,83 @@ class TestTheDead:
         left = books()
         assert (left.reserved_in_all, left.spent_in_all, left.spent_by_people) == (0, 500, 500)
 
+    def test_E5_what_they_held_several_times_is_given_back_each_time(self, died: User) -> None:
+        for day in (LAST_MINUTE, LAST_MINUTE, LAST_MINUTE + timedelta(minutes=1)):
+            reserved(died, day)
+            reserved(a_user(), day)
+        age_reservations()
+        sweep()
+        assert_settled()
+
+    @pytest.mark.parametrize(
+        ("status", "leased", "is_its_own", "is_kept"),
+        [
+            ("streaming", 1, True, True),
+            ("streaming", 1, False, False),
+            ("streaming", 0, True, False),
+            ("complete", 1, True, False),
+        ],
+    )
+    def test_E5_its_own_reply_alone_keeps_it_and_while_that_is_written(
+        self, status: str, leased: int, is_its_own: bool, is_kept: bool, user: User, session: Session
+    ) -> None:
+        reply = Message(
+            chat_id=a_course(user).chat.id,
+            sender_type="ai",
+            message_content="",
+            status=status,
+            leased_until=in_seconds(leased),
+        )
+        session.add(reply)
+        session.flush()
+        mine = reserved(user, LAST_MINUTE, reply_id=reply.id if is_its_own else uuid4())
+        age_reservations()
+        assert budget.abandoned(session, 10) == ([] if is_kept else [mine.id])
+
+    def test_E5_a_lease_is_over_when_its_last_moment_is(self, user: User, session: Session) -> None:
+        reserved(user, LAST_MINUTE)
+        session.execute(update(TokenReservation).values(leased_until=func.now()))
+        assert budget.abandoned(session, 10) == []
+
+    def test_so_many_are_looked_for_at_once(self, user: User, session: Session) -> None:
+        for _ in range(3):
+            reserved(user, LAST_MINUTE)
+        age_reservations()
+        assert len(budget.abandoned(session, 2)) == 2
+
+    def test_E5_what_somebody_settles_meanwhile_is_left_to_them(
+        self, committed: None, database: postgres.Server
+    ) -> None:
+        settling, dead = (reserved(a_user(), LAST_MINUTE) for _ in range(2))
+        with database.connect() as other, other.transaction(), session_scope() as session:
+            other.execute("SELECT FROM token_reservations WHERE id = %s FOR UPDATE", [settling.id])
+            assert budget.give_back(session, [settling.id, dead.id]) == 1
+        assert books().reservations == 600
+
     def test_E5_a_lease_outlives_every_answer_in_line(self) -> None:
         assert budget.LEASE.total_seconds() > asking.SECONDS + 10
         assert budget.LEASE > LEASE
 
 
 class TestDays:
-    def reserve(self, user: User, now: datetime, tokens: int = 600) -> budget.Reservation:
-        with session_scope(user.id) as session:
-            return budget.reserve(session, user_id=user.id, tokens=tokens, now=now)
-
     @pytest.mark.parametrize("limits", [{"learner": 1_000}, {"in_all": 1_000}])
     def test_E5_F21_a_new_day_is_a_new_budget(self, limits: dict[str, int], user: User) -> None:
         with budgets(**limits):
-            self.reserve(user, LAST_MINUTE)
+            reserved(user, LAST_MINUTE)
             with pytest.raises(QuotaExceeded) as refused:
-                self.reserve(user, LAST_MINUTE)
+                reserved(user, LAST_MINUTE)
             assert refused.value.headers == {"Retry-After": "60"}
-            self.reserve(user, LAST_MINUTE + timedelta(seconds=60))
+            reserved(user, LAST_MINUTE + timedelta(seconds=60))
 
     def test_E5_a_clock_that_is_set_back_makes_no_budget_anew(self, user: User) -> None:
         with budgets(learner=1_000):
-            self.reserve(user, LAST_MINUTE)
-            self.reserve(user, LAST_MINUTE + timedelta(minutes=1))
+            reserved(user, LAST_MINUTE)
+            reserved(user, LAST_MINUTE + timedelta(minutes=1))
             with pytest.raises(QuotaExceeded):
-                self.reserve(user, LAST_MINUTE - timedelta(minutes=10))
+                reserved(user, LAST_MINUTE - timedelta(minutes=10))
 
     def test_E5_an_answer_belongs_to_the_day_it_was_asked_on(self, user: User, session: Session) -> None:
-        mine = self.reserve(user, LAST_MINUTE)
+        mine = reserved(user, LAST_MINUTE)
         with session_scope(user.id) as other:
             budget.settle(other, mine, 40)
         [day] = session.scalars(select(PlatformBudget)).all()
@@ -427,14 +490,28 @@ class TestDays:
 
     def test_E5_days_are_told_by_utc_wherever_the_clock_is(self, user: User) -> None:
         eastern = LAST_MINUTE.astimezone(timezone(timedelta(hours=9)))
-        assert self.reserve(user, eastern).day == LAST_MINUTE.date()
+        assert reserved(user, eastern).day == LAST_MINUTE.date()
 
     def test_peoples_days_are_forgotten_the_platforms_are_not(self, user: User, session: Session) -> None:
         for age in (budget.KEPT + timedelta(days=1), budget.KEPT):
-            mine = self.reserve(user, LAST_MINUTE - age)
+            mine = reserved(user, LAST_MINUTE - age)
             with session_scope(user.id) as other:
                 budget.settle(other, mine, 40)
         with session_scope() as other:
             budget.forget_old_days(other, 10, LAST_MINUTE)
         left = books()
         assert (left.spent_by_people, left.spent_in_all) == (40, 80)
+
+    def test_so_many_are_forgotten_at_once_but_for_what_somebody_holds(
+        self, committed: None, database: postgres.Server
+    ) -> None:
+        long_ago = LAST_MINUTE - budget.KEPT - timedelta(days=1)
+        people = [a_user() for _ in range(4)]
+        for person in people:
+            reserved(person, long_ago)
+        with database.connect() as other, other.transaction():
+            other.execute("SELECT FROM user_budgets WHERE user_id = %s FOR UPDATE", [people[0].id])
+            for left in (2, 1):
+                with session_scope() as session:
+                    budget.forget_old_days(session, 2, LAST_MINUTE)
+                assert books().reserved_by_people == left * 600

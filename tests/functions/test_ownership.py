@@ -260,22 +260,25 @@ def test_B3_what_forgets_whose_account_it_is_about_harms_no_other(
 
 def test_B2_of_a_modules_talks_each_session_shows_its_own(api: Api, user: User, mine: Course) -> None:
     elsewhere = a_course(user, key="another")
+    # No route makes a stranger's talk about a module of mine; if one did, its words were not shown to me.
+    strangers = a_course(a_user(), key=mine.chat_session.key)
     talks = []
     with looking() as session:
-        for place in (mine, mine, elsewhere):
+        for place in (mine, mine, elsewhere, strangers):
             about = {"chat_type": LECTURE, "module_id": mine.module.id, "session_id": place.chat_session.id}
             talks.append(Chat(**about))
             session.add(talks[-1])
             session.flush()  # or they would all begin at one moment
-    first, second, other = [str(talk.id) for talk in talks]
+    first, second, *others = [str(talk.id) for talk in talks]
 
     def shown(key: str, chat_id: str | None = None) -> Any:
         here = {"track_id": mine.ids["track_id"], "module_id": mine.ids["module_id"], "session_id": key}
         return api(user).post("/api/ai/module-chat-history", here | {"chat_id": chat_id})
 
-    assert [shown(place.chat_session.key).body["chat_id"] for place in (mine, elsewhere)] == [second, other]
+    newest = [shown(place.chat_session.key).body["chat_id"] for place in (mine, elsewhere)]
+    assert newest == [second, others[0]]
     assert [shown(mine.chat_session.key, one).body["chat_id"] for one in (first, second)] == [first, second]
-    assert shown(mine.chat_session.key, other).status == 404
+    assert [shown(mine.chat_session.key, one).status for one in others] == [404, 404]
 
 
 @pytest.mark.parametrize("malformed", ["x", "1.5", "not-a-uuid"])

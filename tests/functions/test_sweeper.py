@@ -3,15 +3,20 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import func
+from sqlalchemy import func, update
 
+from academy.db import session_scope
+from academy.models import Message, User
+from academy.repositories import Replies
 from ai.sweeper import handler
 from dev.source_events import scheduled_event
 from tests.conftest import client_of
 from tests.deliveries import context, deliver_all, waiting
+from tests.factories import a_login_of
 from tests.fakes import ScriptedModel
 from tests.replies import change_reply, in_seconds, reply_ids, said
-from tests.sockets import Socket
+from tests.roles import looking
+from tests.sockets import Socket, Switchboard
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -105,6 +110,30 @@ def test_a_failed_reply_that_was_swept_can_be_asked_for_again(socket: Socket, us
     )
     assert reply.status == 200
     assert [text for sender, text, _ in said() if sender == "user"] == ["Привет"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "take"),
+    [
+        ({"timestamp": in_seconds(-60)}, Replies.take_dropped),
+        ({"status": "streaming", "leased_until": in_seconds(-60)}, Replies.give_up_abandoned),
+    ],
+    ids=["dropped", "abandoned"],
+)
+def test_what_is_not_lost_any_more_is_let_be_though_another_is(
+    lost: dict[str, Any], take: Any, socket: Socket, switchboard: Switchboard, user: User
+) -> None:
+    """Whoever found both did so a moment ago."""
+    socket.say("Раз")
+    Socket(switchboard, a_login_of(user), session_id="another").opened().say("Два")
+    change_reply(**lost)
+    found, other = reply_ids()
+    with looking() as session:
+        begun = {"status": "streaming", "leased_until": in_seconds(20)}
+        session.execute(update(Message).where(Message.id == found).values(begun))
+    with session_scope(user.id) as session:
+        assert not take(Replies(session), found)
+        assert take(Replies(session), other)
 
 
 def test_a_chat_that_was_deleted_meanwhile_is_swept_without_a_word(socket: Socket, user: Any) -> None:

@@ -29,7 +29,7 @@ class Tracks:
             .execution_options(populate_existing=True)
         )
         if lock:
-            self._lock(track_id, owner_id)
+            self._hold(Track, Track.id == track_id, Track.user_id == owner_id)
         if track := self.session.scalars(query).unique().one_or_none():
             return track
         raise NotFound("track")
@@ -42,10 +42,10 @@ class Tracks:
 
     def delete(self, track_id: UUID, *, owner_id: str) -> None:
         """The track and, by the tables' cascades, all that hangs on it. Raises `NotFound`."""
-        self._lock(track_id, owner_id)
-        self._hold_sessions(ChatSession.track_id == track_id)
+        self._hold(Track, Track.id == track_id, Track.user_id == owner_id)
+        self._hold(ChatSession, ChatSession.track_id == track_id)
         statement = delete(Track).where(Track.id == track_id, Track.user_id == owner_id).returning(Track.id)
-        if self.session.execute(statement).first() is None:
+        if self.session.scalar(statement) is None:
             raise NotFound("track")
 
     def hold_all(self, *, owner_id: str) -> None:
@@ -54,17 +54,12 @@ class Tracks:
         Everybody locks a track before a session and a session before what is said in it. A cascade would
         not, and two that lock in different orders wait for each other.
         """
-        mine = select(Track.id).where(Track.user_id == owner_id).order_by(Track.id)
-        self.session.execute(mine.with_for_update())
-        self._hold_sessions(ChatSession.user_id == owner_id)
+        self._hold(Track, Track.user_id == owner_id)
+        self._hold(ChatSession, ChatSession.user_id == owner_id)
 
-    def _hold_sessions(self, which: ColumnElement[bool]) -> None:
-        query = select(ChatSession.id).where(which).order_by(ChatSession.id)
+    def _hold(self, kind: type[Track] | type[ChatSession], *which: ColumnElement[bool]) -> None:
+        query = select(kind.id).where(*which).order_by(kind.id)
         self.session.execute(query.with_for_update())
-
-    def _lock(self, track_id: UUID, owner_id: str) -> None:
-        query = select(Track.id).where(Track.id == track_id, Track.user_id == owner_id).with_for_update()
-        self.session.execute(query)
 
 
 class Modules:
