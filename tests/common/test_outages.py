@@ -67,6 +67,7 @@ class TestG7Patience:
                 with pytest.raises(OperationalError) as caught:
                     connection.execute(text("SELECT 2"))
                 assert outages.is_silence(caught.value)
+                assert str(caught.value.orig) == "nothing was heard from the database"
                 assert caught.value.connection_invalidated
             assert door.is_shut
             proxy.mode = "pass"

@@ -29,6 +29,12 @@ class TestOnce:
         assert len(said()) == 2
         assert len(socket.of_type("ai_response")) == 1
 
+    def test_the_same_words_under_another_client_message_id_are_another_message(self, socket: Socket) -> None:
+        [first], [second] = (socket.say("Привет", client_message_id=name) for name in ("m-1", "m-2"))
+        assert first["message_id"] != second["message_id"]
+        assert len(said()) == 4
+        assert socket.say("Привет", client_message_id="m-1") == [first]
+
     def test_F17_sent_at_once_on_ten_sockets_it_is_still_one(
         self, learner: Socket, switchboard: Switchboard, model: ScriptedModel
     ) -> None:

@@ -411,6 +411,11 @@ class TestListing:
         [listed] = command(socket, "get_user_chats")["chats"]
         assert [chat["chat_name"] for chat in listed["chats"]] == [str(n) for n in range(59, 9, -1)]
 
+    def test_of_several_sessions_has_as_many_each(self, socket: Socket, user: User, session: Session) -> None:
+        many_sessions(session, user, 2, chats=40)
+        listed = command(socket, "get_user_chats")["chats"]
+        assert [len(one["chats"]) for one in listed] == [40, 40]
+
     def test_shows_nothing_of_anybody_else(self, socket: Socket, course: Course) -> None:
         stranger = a_course(a_user(first_name="Чужой"), key=KEY)
         frame = command(socket, "get_user_chats")

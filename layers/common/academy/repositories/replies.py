@@ -182,7 +182,7 @@ class Replies:
 
     def _mark(self, reply_id: UUID, which: ColumnElement[bool], **values: object) -> bool:
         # With its chat, and without waiting: who deletes that takes the messages after it.
-        query = select(Message.id).join(Chat, Chat.id == Message.chat_id).where(Message.id == reply_id, which)
+        query = select(Message.id).join(Chat).where(Message.id == reply_id, which)
         query = query.with_for_update(of=(Chat, Message), key_share=True, skip_locked=True)
         if self.session.scalar(query) is None:
             return False

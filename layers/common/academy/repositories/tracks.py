@@ -68,7 +68,7 @@ class Modules:
 
     def get(self, module: UUID | int, *, track_id: UUID | None = None, owner_id: str) -> Module:
         """The module of that id, or of that number in the track, if it is the owner's. Raises `NotFound`."""
-        query = select(Module).join(Track, Track.id == Module.track_id).where(Track.user_id == owner_id)
+        query = select(Module).join(Track).where(Track.user_id == owner_id)
         if track_id is not None:
             query = query.where(Track.id == track_id)
         query = query.where(is_module(module))
