@@ -1,5 +1,5 @@
-"""Whoever deletes locks from the track downwards, as everybody does who writes: two that lock in different
-orders wait for each other. The races show that nobody does; here is who waits where, one lock at a time.
+"""Whoever writes or deletes locks from the track downwards: two that lock in different orders wait for each
+other. The races show that nobody does; here is who waits where, one lock at a time.
 """
 
 from collections.abc import Iterator
@@ -101,8 +101,28 @@ def deleting_the_track(course: Course) -> partial[Reply]:
     return partial(Client(token=a_login_of(course.owner)).delete, f"/api/tracks/{course.track.id}")
 
 
+def beginning_a_module(course: Course) -> partial[Reply]:
+    body = {**course.ids, "session_id": course.chat_session.key}
+    del body["chat_id"]
+    return partial(Client(token=a_login_of(course.owner)).post, "/api/ai/module-learning-start", body)
+
+
 def leaving(owner: User) -> partial[Reply]:
     return partial(Client(token=a_login_of(owner)).delete, "/api/auth/me")
+
+
+def test_reading_waits_for_nobody(bystander: Bystander, course: Course) -> None:
+    reading = Client(token=a_login_of(course.owner))
+    with bystander.holds(course.track, deleting_the_track(course)):
+        assert reading.get(f"/api/tracks/{course.track.id}").status == 200
+
+
+@pytest.mark.usefixtures("quiet")
+def test_writing_begins_with_the_track(bystander: Bystander, course: Course, strangers: Course) -> None:
+    with bystander.holds(course.chat_session, beginning_a_module(course)):
+        assert bystander.sees_locked(course.track)
+        assert not bystander.sees_locked(course.module)
+        assert not bystander.sees_locked(strangers.track)
 
 
 @pytest.mark.usefixtures("followed_last")
