@@ -114,6 +114,11 @@ class TestD7KeyFile:
         with pytest.raises(Unreadable, match="retired"):
             envelope.unseal(old, context=MINE)
 
+    @pytest.mark.parametrize("wrapped", [b"", b"\x05", b"\x05fir", b"\x05first", b"\x05first" + bytes(12)])
+    def test_D7_a_data_key_that_was_cut_does_not_open(self, file: Path, wrapped: bytes) -> None:
+        with pytest.raises(Unreadable, match="This can't be read"):
+            KeyFile(file).decrypt_data_key(wrapped, MINE)
+
     @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
     def test_D7_a_file_that_is_open_to_others_is_refused_in_one_sentence(self, file: Path, mode: int) -> None:
         file.chmod(mode)

@@ -157,5 +157,5 @@ def _read(path: Path) -> dict[bytes, bytes]:
 
 def _parts(wrapped: bytes) -> tuple[bytes, bytes]:
     """The name of the key that a data key is wrapped with, and the rest."""
-    end = 1 + wrapped[0] if wrapped else 1
+    end = 1 + int.from_bytes(wrapped[:1])
     return wrapped[1:end], wrapped[end:]
