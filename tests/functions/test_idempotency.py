@@ -42,6 +42,7 @@ def test_G1_another_body_is_a_mismatch(api: Api, user: User) -> None:
     caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1")
     reply = caller.post("/api/tracks", {"title": "Go"}, idempotency_key="key-1")
     assert (reply.status, reply.code) == (422, "idempotency_mismatch")
+    assert reply.body["detail"].endswith(" Make a new key.")
     assert len(caller.get("/api/tracks").body) == 1
 
 
@@ -50,6 +51,12 @@ def test_G1_another_route_is_a_mismatch(api: Api, user: User) -> None:
     caller.post("/api/chat/sessions", {}, idempotency_key="key-1")
     reply = caller.post("/api/tracks", {}, idempotency_key="key-1")
     assert (reply.status, reply.code) == (422, "idempotency_mismatch")
+
+
+def test_without_a_key_each_question_is_another_one(api: Api, user: User, session: Session) -> None:
+    for _ in range(2):
+        assert api(user).post("/api/ai/chat-response", QUESTION).status == 200
+    assert count(session, Message) == 4
 
 
 MICROSECOND = timedelta(microseconds=1)

@@ -181,11 +181,11 @@ def _find(session: Session, mine: Claim) -> IdempotencyKey | None:
 
 
 def _answer_again(row: IdempotencyKey | None, mine: Claim, fingerprint: bytes) -> None:
-    if row is None or (row.fingerprint == fingerprint and row.sealed_answer is None):
-        raise InProgress
-    if row.fingerprint != fingerprint:
+    if row is not None and row.fingerprint != fingerprint:
         raise Mismatch("This Idempotency-Key was used with another request. Make a new key.")
-    raise Replay(json.loads(crypto.unseal(row.sealed_answer or b"", context=mine.context)))
+    if row is None or row.sealed_answer is None:
+        raise InProgress
+    raise Replay(json.loads(crypto.unseal(row.sealed_answer, context=mine.context)))
 
 
 def _is(mine: Claim) -> Any:
