@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, update
 
-from academy.db import session_scope
+from academy.db import session_scope, sweeper_scope
 from academy.models import Message, User
 from academy.repositories import Replies
 from ai.sweeper import handler
@@ -113,21 +113,26 @@ def test_a_failed_reply_that_was_swept_can_be_asked_for_again(socket: Socket, us
 
 
 @pytest.mark.parametrize(
-    ("lost", "take"),
+    ("lost", "find", "take"),
     [
-        ({"timestamp": in_seconds(-60)}, Replies.take_dropped),
-        ({"status": "streaming", "leased_until": in_seconds(-60)}, Replies.give_up_abandoned),
+        ({"timestamp": in_seconds(-60)}, Replies.dropped, Replies.take_dropped),
+        (
+            {"status": "streaming", "leased_until": in_seconds(-60)},
+            Replies.abandoned,
+            Replies.give_up_abandoned,
+        ),
     ],
     ids=["dropped", "abandoned"],
 )
 def test_what_is_not_lost_any_more_is_let_be_though_another_is(
-    lost: dict[str, Any], take: Any, socket: Socket, switchboard: Switchboard, user: User
+    lost: dict[str, Any], find: Any, take: Any, socket: Socket, switchboard: Switchboard, user: User
 ) -> None:
-    """Whoever found both did so a moment ago."""
     socket.say("Раз")
     Socket(switchboard, a_login_of(user), session_id="another").opened().say("Два")
     change_reply(**lost)
     found, other = reply_ids()
+    with sweeper_scope() as session:
+        assert {*find(Replies(session), 10)} == {(found, user.id), (other, user.id)}
     with looking() as session:
         begun = {"status": "streaming", "leased_until": in_seconds(20)}
         session.execute(update(Message).where(Message.id == found).values(begun))
