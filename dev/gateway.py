@@ -8,7 +8,8 @@ import sys
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount, WebSocketRoute
+from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from dev import docs, http_api, sockets
 from dev.connections_api import ConnectionsApi
@@ -25,6 +26,15 @@ from dev.websocket_api import WebSocketApi
 GOODBYE_SECONDS = 3
 
 
+class AnyPath(PathConvertor):
+    """Starlette's own kind of path ends at a line's end; an encoded one is as good as any other sign."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any", AnyPath())
+
+
 def application(
     template: Template,
     runtime: Runtime,
@@ -35,10 +45,10 @@ def application(
 ) -> Starlette:
     """Everything that answers on the port."""
     websocket_api = WebSocketApi(template, runtime, websocket_limits, disconnect_after=disconnect_after)
-    routes: list[BaseRoute] = [*docs.routes(runtime), WebSocketRoute("/{path:path}", websocket_api)]
+    routes: list[BaseRoute] = [*docs.routes(runtime), WebSocketRoute("/{path:any}", websocket_api)]
     if stage := template.websocket_api.stage:
         routes.append(Mount(f"/{stage}", ConnectionsApi(websocket_api, websocket_limits)))
-    return Starlette(routes=[*routes, Mount("/", HttpApi(template, runtime, limits))])
+    return Starlette(routes=[*routes, Route("/{path:any}", HttpApi(template, runtime, limits))])
 
 
 class Server(uvicorn.Server):

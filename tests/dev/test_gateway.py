@@ -75,6 +75,8 @@ class TestEvents:
             ("/things/special", "GET /things/special"),
             ("/things/7", "GET /things/{id}"),
             ("/things/7/more", "ANY /things/{proxy+}"),
+            ("/things/7%0A8", "GET /things/{id}"),
+            ("/things/7/more%0A", "ANY /things/{proxy+}"),
         ],
     )
     def test_the_most_specific_route_wins(self, ask: Gateway, path: str, key: str) -> None:
@@ -99,8 +101,9 @@ class TestAnswers:
         answer = ask("GET", path)
         assert (answer.status, answer.json) == (500, {"message": "Internal Server Error"})
 
-    def test_an_unknown_route_is_not_found(self, ask: Gateway) -> None:
-        answer = ask("GET", "/nowhere")
+    @pytest.mark.parametrize("path", ["/nowhere", "/no%0Awhere"])
+    def test_an_unknown_route_is_not_found(self, ask: Gateway, path: str) -> None:
+        answer = ask("GET", path)
         assert (answer.status, answer.json) == (404, {"message": "Not Found"})
 
     def test_head_reaches_the_function_and_its_answer_has_no_body(self, ask: Gateway) -> None:

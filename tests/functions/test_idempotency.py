@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from academy.http.idempotency import LEASE
 from academy.models import Base, Chat, ChatSession, IdempotencyKey, Message, Track, User
 from tests.client import Client, Reply
 from tests.conftest import Api, client_of
@@ -75,6 +76,7 @@ def test_G1_a_lease_keeps_repetitions_waiting_until_it_is_over(
         return caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1")
 
     caller.post("/api/tracks", {"title": "Rust"}, idempotency_key="key-1")
+    assert session.scalar(select(IdempotencyKey.leased_until - func.now())) == LEASE
     waits = repeat_after(timedelta(0))
     assert (waits.status, waits.code) == (409, "idempotency_in_progress")
     assert waits.headers["retry-after"] == "2"
@@ -88,7 +90,9 @@ def test_G1_an_answer_is_kept_for_a_day(api: Api, user: User, session: Session) 
     caller = api(user)
 
     def title_after(age: timedelta, title: str) -> str:
-        session.execute(update(IdempotencyKey).values(created_at=func.now() - age))
+        # The lease that it was claimed with is long over.
+        aged = {"created_at": func.now() - age, "leased_until": func.now() - LEASE}
+        session.execute(update(IdempotencyKey).values(aged))
         session.commit()
         reply = caller.post("/api/tracks", {"title": title}, idempotency_key="key-1")
         return str(reply.body["title"] if reply.status == 201 else reply.code)

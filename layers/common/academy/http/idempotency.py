@@ -168,7 +168,7 @@ def _insert(session: Session, mine: Claim, fingerprint: bytes) -> bool:
         },
         where=is_free,
     ).returning(IdempotencyKey.key)
-    return session.execute(statement).first() is not None
+    return session.scalar(statement) is not None
 
 
 async def _fingerprint(request: Request) -> bytes:
