@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from academy import config
+from academy import config, db, outages
 from academy.llm import dialect
 from ai import draft
 from tests.factories import a_login_of, a_user
@@ -49,6 +49,14 @@ def learner(committed: None, quiet: None, switchboard: Switchboard) -> Socket:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Words are kept, and wishes looked at, far more often than every second."""
     monkeypatch.setattr(draft, "KEEP_SECONDS", 0.02)
+
+
+@pytest.fixture
+def patience(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many callers share their cores with Postgres: who is heard late is not out of reach."""
+    monkeypatch.setattr(outages, "PING_SECONDS", 30.0)
+    monkeypatch.setattr(outages, "SILENCE_SECONDS", 30.0)
+    monkeypatch.setattr(db.engine().pool, "_timeout", 30.0)
 
 
 @pytest.fixture

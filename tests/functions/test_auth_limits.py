@@ -101,7 +101,8 @@ def test_A6_the_21st_log_in_of_a_minute_waits_whoever_it_is_for(api: Api) -> Non
     assert statuses == [401] * 20 + [429]
 
 
-def test_A6_of_a_hundred_guesses_at_once_five_reach_the_hash(committed: None, per_account_only: None) -> None:
+@pytest.mark.usefixtures("committed", "patience", "per_account_only")
+def test_A6_of_a_hundred_guesses_at_once_five_reach_the_hash() -> None:
     def guess(_: int) -> tuple[int, bool, int]:
         with counted() as hashes:
             reply = Client().post("/api/auth/login", GUESS)

@@ -94,6 +94,7 @@ def reserved(user: User, now: datetime, **reply: Any) -> budget.Reservation:
         return budget.reserve(session, user_id=user.id, tokens=600, now=now, **reply)
 
 
+@pytest.mark.usefixtures("patience")
 class TestHowMany:
     def test_E5_of_fifty_at_once_on_a_budget_for_ten_ten_reach_the_model(
         self, committed: None, model: ScriptedModel

@@ -42,14 +42,7 @@ PARALLEL, ROUNDS = sized(full=(50, 20), short=(25, 2))
 STREAMS = 100
 SEED = 20261126
 
-pytestmark = [pytest.mark.prove, pytest.mark.usefixtures("committed", "quiet")]
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty callers share their cores with Postgres here: who is heard late is not out of reach."""
-    monkeypatch.setattr("academy.outages.PING_SECONDS", 30.0)
-    monkeypatch.setattr("academy.outages.SILENCE_SECONDS", 30.0)
+pytestmark = [pytest.mark.prove, pytest.mark.usefixtures("committed", "quiet", "patience")]
 
 
 @dataclass
