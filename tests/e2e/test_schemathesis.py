@@ -33,6 +33,7 @@ SAID_IN_WORDS = {
     "POST /api/auth/register": "a weak password, an e-mail address that is none",
     "PUT /api/auth/password": "a weak password",
     "PUT /api/ai/user-config": "a URL inside our network",
+    "POST /api/ai/generate-lesson": "a number of very many digits, deep in a context of any form",
     "PUT /api/chat/chats/{chat_id}/status": "a status neither in the query nor in the body",
     "PUT /api/chat/sessions/{session_id}/status": "a status neither in the query nor in the body",
     # Schemathesis follows a session to its track, also where it has none.
