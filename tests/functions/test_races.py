@@ -38,7 +38,7 @@ from tests.roles import looking
 from tests.sockets import Socket, Switchboard
 from tests.tiers import report, sized
 
-PARALLEL, ROUNDS = sized(full=(50, 20), short=(25, 2))
+PARALLEL, ROUNDS = 50, sized(full=20, short=2)
 STREAMS = 100
 SEED = 20261126
 
