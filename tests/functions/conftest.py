@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from academy import config, db, outages
 from academy.llm import dialect
@@ -52,11 +52,18 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def patience(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many callers share their cores with Postgres: who is heard late is not out of reach."""
+def patience(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """So many callers share their cores with Postgres: who is heard late, or has a turn late, is not lost."""
+
+    def wait_for_locks(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '30s'")
+
     monkeypatch.setattr(outages, "PING_SECONDS", 30.0)
     monkeypatch.setattr(outages, "SILENCE_SECONDS", 30.0)
     monkeypatch.setattr(db.engine().pool, "_timeout", 30.0)
+    event.listen(db.engine(), "begin", wait_for_locks)
+    yield
+    event.remove(db.engine(), "begin", wait_for_locks)
 
 
 @pytest.fixture
